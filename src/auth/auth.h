@@ -1,0 +1,54 @@
+/* Who is calling: bearer tokens (JWT HS256 for now) and API keys, roles, and what they may do.
+ *
+ * Verified tokens are cached by SHA-256 until they expire, so a repeated request costs a hash and a
+ * look-up. Threads: any thread; the cache is sharded; nothing blocks on I/O after open. */
+#ifndef NX_AUTH_AUTH_H
+#define NX_AUTH_AUTH_H
+
+#include "nexus/error.h"
+#include "nexus/str.h"
+
+struct nx_auth;
+struct nx_store;
+
+enum nx_role { NX_ROLE_AGENT, NX_ROLE_ANALYST, NX_ROLE_OPERATOR, NX_ROLE_ADMIN, NX_ROLE_COUNT };
+enum nx_right { /* what an API verb asks for; auth.c has the role table */
+	NX_RIGHT_QUERY, NX_RIGHT_SEE_SOURCES, NX_RIGHT_SEE_ALL_QUERIES, NX_RIGHT_TEST_SOURCES,
+	NX_RIGHT_EDIT_SOURCES, NX_RIGHT_METRICS, NX_RIGHT_EDIT_KEYS,
+};
+
+struct nx_principal {
+	char name[128];   /* subject, or "key:<prefix>" */
+	enum nx_role role;
+	int64_t expires;  /* Unix seconds; 0 never */
+	uint64_t id;      /* stable hash of name, for comparing owners */
+};
+
+struct nx_auth_config {
+	bool off;              /* everybody is admin "anonymous"; only on a loopback listener */
+	struct nx_str secret;  /* HS256, 32 bytes or more; empty: from the store, made on first use */
+	struct nx_str issuer, audience; /* empty: not checked; our own tokens carry "nexus" */
+	uint32_t leeway_s;     /* 0..300 */
+	uint32_t cache_max;    /* entries; 0: 10000 */
+};
+
+NX_NODISCARD enum nx_code nx_auth_open(struct nx_store *store, const struct nx_auth_config *cfg,
+				       struct nx_auth **ret, struct nx_error *err);
+void nx_auth_free(struct nx_auth *a);
+
+/* `authorization` is the whole header value ("Bearer ..."), `api_key` that of X-API-Key; either may
+ * be empty. UNAUTHENTICATED or TOKEN_EXPIRED otherwise. */
+NX_NODISCARD enum nx_code nx_auth_check(struct nx_auth *a, struct nx_str authorization,
+					struct nx_str api_key, struct nx_principal *ret,
+					struct nx_error *err);
+bool nx_role_may(enum nx_role role, enum nx_right right);
+const char *nx_role_name(enum nx_role r);
+NX_NODISCARD bool nx_role_by_name(struct nx_str s, enum nx_role *ret);
+
+/* Issues. The text is written to `ret` (caller wipes); ttl_s 0: never expires (keys only). */
+NX_NODISCARD enum nx_code nx_auth_issue_jwt(struct nx_auth *a, struct nx_str subject, enum nx_role role,
+					    uint32_t ttl_s, char ret[1024], struct nx_error *err);
+NX_NODISCARD enum nx_code nx_auth_issue_key(struct nx_auth *a, struct nx_str name, enum nx_role role,
+					    uint32_t ttl_s, char ret[80], struct nx_error *err);
+
+#endif

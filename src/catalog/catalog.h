@@ -1,0 +1,107 @@
+/* The catalog: data source types (sources.def) and the data sources themselves.
+ *
+ * A source is an immutable, reference-counted snapshot: resolve takes a reference, an update makes a
+ * new snapshot and drops the old one when its last query ends. Threads: every function is safe from
+ * any thread; lookups by name or id take one short lock and no I/O. */
+#ifndef NX_CATALOG_CATALOG_H
+#define NX_CATALOG_CATALOG_H
+
+#include "base/json.h"
+#include "nexus/arena.h"
+#include "nexus/dialect.h"
+#include "nexus/driver.h"
+#include "nexus/error.h"
+
+struct nx_store;
+struct nx_catalog;
+
+/* A row of sources.def. */
+struct nx_source_type {
+	const char *name;   /* "postgresql": the value of `type` */
+	const char *group;  /* "relational" */
+	const char *driver; /* name of the driver; may not be built in */
+	enum nx_dialect dialect;
+	uint16_t port;      /* default; 0 none */
+	const char *defaults; /* option defaults of this type, "key=value;key=value"; may be NULL */
+	const char *proof;  /* "real", "stand-in", "double", "unverified" */
+	const char *proof_note;
+};
+extern const struct nx_source_type nx_source_types[];
+extern const uint32_t nx_source_type_count;
+const struct nx_source_type *nx_source_type_find(struct nx_str name);
+/* NULL: known, not built in. */
+const struct nx_driver *nx_driver_find(const char *name);
+/* Built-in drivers in order of drivers.def; NULL ends. */
+extern const struct nx_driver *const nx_drivers[];
+
+enum nx_source_status { NX_SOURCE_DRAFT, NX_SOURCE_ACTIVE, NX_SOURCE_INACTIVE, NX_SOURCE_ERROR };
+const char *nx_source_status_name(enum nx_source_status s);
+
+/* Limits every source has, from the POOL options of its config. Milliseconds and counts. */
+struct nx_source_limits {
+	uint32_t max_pool, max_streams, max_queue;
+	uint32_t idle_ms, lifetime_ms, connect_ms, queue_ms, query_ms;
+	uint64_t max_rows, max_bytes;
+};
+
+struct nx_data_source {
+	char id[37];
+	struct nx_str name;
+	const struct nx_source_type *type;
+	const struct nx_driver *driver; /* NULL: not built in */
+	const struct nx_options *options;
+	struct nx_source_limits limits;
+	bool allow_metadata;  /* option allowMetadataStatements */
+	uint32_t version;     /* of the config, from 1 */
+	enum nx_source_status status;
+	struct nx_str description;
+	struct nx_str created_at, updated_at; /* ISO 8601 UTC */
+	bool from_config;     /* declared in nexus.yaml: read-only through the API */
+};
+
+/* Loads what the store holds. `key` is the 32-byte vault master key (copied; wiped by free). */
+NX_NODISCARD enum nx_code nx_catalog_open(struct nx_store *store, const uint8_t key[32],
+					  struct nx_catalog **ret, struct nx_error *err);
+void nx_catalog_free(struct nx_catalog *c);
+
+/* By id or by name; the caller unrefs. SOURCE_NOT_FOUND when there is none. */
+NX_NODISCARD enum nx_code nx_catalog_get(struct nx_catalog *c, struct nx_str id_or_name,
+					 const struct nx_data_source **ret, struct nx_error *err);
+void nx_data_source_ref(const struct nx_data_source *s);
+void nx_data_source_unref(const struct nx_data_source *s);
+
+/* Create, replace, delete: validated by DS-001..015 and the driver's option table; secrets go to the
+ * vault. `body` is the JSON of POST/PUT: {name, type, description, config{...}, status?}. For PUT a
+ * secret left out or given as the mask "********" keeps the stored one. All broken rules are
+ * collected in err->message (first) and `rules` (JSON array of {rule,key,message}) when not NULL. */
+NX_NODISCARD enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body,
+					    struct nx_arena *a, struct nx_str *rules,
+					    const struct nx_data_source **ret, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_catalog_replace(struct nx_catalog *c, struct nx_str id,
+					     const struct nx_json *body, struct nx_arena *a,
+					     struct nx_str *rules,
+					     const struct nx_data_source **ret, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_catalog_delete(struct nx_catalog *c, struct nx_str id, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_catalog_set_status(struct nx_catalog *c, struct nx_str id,
+						enum nx_source_status s, struct nx_error *err);
+/* Validates and builds without saving: for nexus.yaml (`save` false, from_config true) and
+ * test-query. nx_catalog_add_config also makes it resolvable. */
+NX_NODISCARD enum nx_code nx_catalog_build(struct nx_catalog *c, const struct nx_json *body,
+					   struct nx_arena *a, struct nx_str *rules,
+					   const struct nx_data_source **ret, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_catalog_add_config(struct nx_catalog *c, const struct nx_json *body,
+						struct nx_error *err);
+
+/* Page of sources ordered by name: fn is called outside the lock; total is before paging. */
+NX_NODISCARD enum nx_code nx_catalog_list(struct nx_catalog *c, struct nx_str type, struct nx_str status,
+					  uint32_t offset, uint32_t limit, uint32_t *ret_total,
+					  void (*fn)(const struct nx_data_source *s, void *arg), void *arg,
+					  struct nx_error *err);
+/* The source as the API shows it, secrets as "********". */
+void nx_data_source_json(const struct nx_data_source *s, struct nx_buf *out);
+
+/* Told after each change, with the old snapshot (still referenced), so that its pool can close. */
+void nx_catalog_on_change(struct nx_catalog *c,
+			  void (*fn)(const struct nx_data_source *old, void *arg), void *arg);
+
+#endif

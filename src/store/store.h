@@ -1,0 +1,71 @@
+/* The metadata store: sources, their config versions, API keys, history, settings.
+ *
+ * SQLite by default (WAL, one writer lock, an exclusive instance lock so that a second gateway on the
+ * same file is told so: STORE_LOCKED). Forward-only migrations run on open. Every write is durable
+ * when it returns. Threads: any thread; calls are serialised inside. A full disk is STORE_FULL and
+ * loses nothing that was committed. */
+#ifndef NX_STORE_STORE_H
+#define NX_STORE_STORE_H
+
+#include "nexus/arena.h"
+#include "nexus/error.h"
+#include "nexus/str.h"
+
+struct nx_store;
+
+struct nx_store_source {
+	struct nx_str id, name, type, description, status;
+	struct nx_str config;  /* public part, JSON */
+	struct nx_str secrets; /* vault ciphertext, may be empty */
+	struct nx_str created_at, updated_at;
+	uint32_t version;
+};
+
+struct nx_store_key { /* API key: only its hash is kept */
+	struct nx_str id, name, prefix, role, created_at, expires_at; /* expires_at empty: never */
+	uint8_t hash[32]; /* SHA-256 of the whole key */
+};
+
+struct nx_store_history {
+	struct nx_str query_id, correlation_id, principal, source_id, source_type, status, code;
+	struct nx_str started_at;
+	uint64_t fingerprint, rows, bytes, elapsed_us;
+};
+
+/* `path` is a file; ":memory:" for tests. */
+NX_NODISCARD enum nx_code nx_store_open(const char *path, struct nx_store **ret, struct nx_error *err);
+void nx_store_close(struct nx_store *s);
+
+NX_NODISCARD enum nx_code nx_store_sources(struct nx_store *s,
+	enum nx_code (*fn)(const struct nx_store_source *row, void *arg, struct nx_error *err),
+	void *arg, struct nx_error *err);
+/* Inserts, or replaces when row->version is the stored version + 1 (else SOURCE_CHANGED); the old
+ * config is kept as a version. Name clash: SOURCE_EXISTS. */
+NX_NODISCARD enum nx_code nx_store_source_put(struct nx_store *s, const struct nx_store_source *row,
+					      struct nx_error *err);
+NX_NODISCARD enum nx_code nx_store_source_delete(struct nx_store *s, struct nx_str id, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_store_source_status(struct nx_store *s, struct nx_str id, struct nx_str status,
+						 struct nx_error *err);
+
+NX_NODISCARD enum nx_code nx_store_key_put(struct nx_store *s, const struct nx_store_key *k,
+					   struct nx_error *err);
+NX_NODISCARD enum nx_code nx_store_key_delete(struct nx_store *s, struct nx_str id, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_store_keys(struct nx_store *s,
+	enum nx_code (*fn)(const struct nx_store_key *k, void *arg, struct nx_error *err), void *arg,
+	struct nx_error *err);
+
+/* Small named values (instance id, token secret). NOT_FOUND when absent. */
+NX_NODISCARD enum nx_code nx_store_setting_get(struct nx_store *s, const char *name, struct nx_arena *a,
+					       struct nx_str *ret, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_store_setting_put(struct nx_store *s, const char *name, struct nx_str value,
+					       struct nx_error *err);
+
+/* History: written in batches by one thread; old rows are dropped beyond `keep`. */
+NX_NODISCARD enum nx_code nx_store_history_add(struct nx_store *s, const struct nx_store_history *rows,
+					       uint32_t n, uint64_t keep, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_store_history_list(struct nx_store *s, struct nx_str principal /* empty: all */,
+	uint32_t offset, uint32_t limit,
+	enum nx_code (*fn)(const struct nx_store_history *row, void *arg, struct nx_error *err),
+	void *arg, struct nx_error *err);
+
+#endif
