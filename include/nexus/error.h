@@ -39,7 +39,8 @@ struct nx_error {
  * Clears sqlstate, native, position, token and detail. */
 enum nx_code nx_fail(struct nx_error *err, enum nx_code code, const char *fmt, ...)
 	NX_PRINTF(3, 4);
-enum nx_code nx_failv(struct nx_error *err, enum nx_code code, const char *fmt, va_list ap);
+enum nx_code nx_failv(struct nx_error *err, enum nx_code code, const char *fmt, va_list ap)
+	NX_PRINTF(3, 0);
 
 /* Adds to an error that is already set; NULL err is ignored. */
 void nx_error_detail(struct nx_error *err, const char *fmt, ...) NX_PRINTF(2, 3);

@@ -81,8 +81,8 @@ NX_TEST(json_numbers_keep_their_text)
 	struct nx_arena *a = nx_arena_new(0);
 	const struct nx_json *v;
 	struct nx_error err;
-	NX_EQ_I(NX_OK, nx_json_parse(NX_STR("{\"p\":[123456789012345678901.50,null,true,\"x\"]}"), a,
-				     &v, &err));
+	NX_EQ_I(NX_OK, nx_json_parse(NX_STR("{\"p\":[123456789012345678901.50,null,true,\"x\"]}"),
+				     a, &v, &err));
 	const struct nx_json *p = nx_json_get(v, "p");
 	NX_EQ_I(4, p->count);
 	NX_EQ_STR(NX_STR("123456789012345678901.50"), p->first->text);
@@ -96,8 +96,11 @@ NX_TEST(json_numbers_keep_their_text)
 
 NX_TEST(json_refusals)
 {
-	static const char *const bad[] = { "", "{", "[1,]", "{\"a\":1}x", "nul", "{\"a\":1,\"a\":2}",
-		"[01]", "\"\xff\"", "[1e]", "{\"a\" 1}", "'a'", "[NaN]", "// c\n1" };
+	static const char *const bad[] = { "",		 "{",	     "[1,]",
+					   "{\"a\":1}x", "nul",	     "{\"a\":1,\"a\":2}",
+					   "[01]",	 "\"\xff\"", "[1e]",
+					   "{\"a\" 1}",	 "'a'",	     "[NaN]",
+					   "// c\n1" };
 	struct nx_error err;
 	for (size_t i = 0; i < NX_COUNTOF(bad); i++) {
 		struct nx_arena *a = nx_arena_new(0);

@@ -115,11 +115,21 @@ static void json_escape(struct nx_buf *b, unsigned char c)
 {
 	static const char hex[] = "0123456789abcdef";
 	switch (c) {
-	case '"': nx_buf_put(b, "\\\"", 2); break;
-	case '\\': nx_buf_put(b, "\\\\", 2); break;
-	case '\n': nx_buf_put(b, "\\n", 2); break;
-	case '\r': nx_buf_put(b, "\\r", 2); break;
-	case '\t': nx_buf_put(b, "\\t", 2); break;
+	case '"':
+		nx_buf_put(b, "\\\"", 2);
+		break;
+	case '\\':
+		nx_buf_put(b, "\\\\", 2);
+		break;
+	case '\n':
+		nx_buf_put(b, "\\n", 2);
+		break;
+	case '\r':
+		nx_buf_put(b, "\\r", 2);
+		break;
+	case '\t':
+		nx_buf_put(b, "\\t", 2);
+		break;
 	default:
 		nx_buf_put(b, "\\u00", 4);
 		nx_buf_putc(b, hex[c >> 4]);

@@ -157,7 +157,8 @@ enum nx_code nx_json_parse(struct nx_str text, struct nx_arena *a, const struct 
 	if (b.failed)
 		return b.err->code;
 	if (s != yajl_status_ok || !b.root) {
-		(void)nx_fail(err, NX_E_BAD_JSON, "The body is not valid JSON (near byte %zu).", at);
+		(void)nx_fail(err, NX_E_BAD_JSON, "The body is not valid JSON (near byte %zu).",
+			      at);
 		return NX_E_BAD_JSON;
 	}
 	*ret = b.root;

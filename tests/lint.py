@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""The lint gates. Without arguments all of them run; each is also a word to give alone.
+
+	tests/lint.py [--fix] [gate ...]
+
+Prints one line a gate, the findings of the failed ones, and at the end
+"N passed, N failed, N skipped"."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+JOBS = os.environ.get("JOBS") or str(os.cpu_count() or 1)
+
+
+class Skip(Exception):
+    pass
+
+
+def run(*cmd, env=None):
+    """(ok, output) of a command run in the project root."""
+    p = subprocess.run(cmd, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                       errors="replace", env=dict(os.environ, **(env or {})))
+    return p.returncode == 0, p.stdout
+
+
+def tracked(*patterns):
+    """Files of the project: what git knows and what is new but not ignored."""
+    ok, out = run("git", "ls-files", "-co", "--exclude-standard", "--", *patterns)
+    if not ok:
+        raise Skip("not a git checkout")
+    return sorted(f for f in set(out.split("\n")) if f and os.path.exists(os.path.join(ROOT, f)))
+
+
+def need(tool):
+    if not shutil.which(tool):
+        raise Skip(f"{tool} is not installed")
+
+
+def build_with(compiler, cxx, folder):
+    need(compiler)
+    build = os.path.join(ROOT, folder)
+    env = {"CC": compiler, "CXX": cxx}
+    if not os.path.exists(os.path.join(build, "build.ninja")):
+        shutil.rmtree(build, ignore_errors=True)
+        ok, out = run("meson", "setup", folder, "-Dwerror=true", "--buildtype=release", env=env)
+        if not ok:
+            return out
+    ok, out = run("ninja", "-C", folder, "-j" + JOBS, env=env)
+    return "" if ok else tail(out, 60)
+
+
+def tail(text, lines):
+    return "\n".join(text.rstrip().split("\n")[-lines:])
+
+
+def gate_gcc(_fix):
+    """gcc, warnings are errors"""
+    return build_with("gcc", "g++", "build-gcc")
+
+
+def gate_clang(_fix):
+    """clang, warnings are errors"""
+    return build_with("clang", "clang++", "build-clang")
+
+
+def gate_layers(_fix):
+    """no #include points up or sideways"""
+    ok, out = run("tools/check_layers.py")
+    return "" if ok else out
+
+
+def gate_headers(_fix):
+    """each header compiles alone, those of include/nexus as C++ too"""
+    need("gcc")
+    common = ["-D_GNU_SOURCE", "-DNX_VERSION=\"0\"", "-Iinclude", "-Isrc", "-Itests/unit",
+              "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", "-fsyntax-only"]
+    bad = []
+    with tempfile.TemporaryDirectory(prefix="nxlint") as tmp:
+        for header in tracked("include/*.h", "src/*.h", "tests/*.h"):
+            ways = [("c", ["gcc", "-std=gnu17"])]
+            if header.startswith("include/nexus/"):
+                ways.append(("cc", ["g++", "-std=c++17", "-Wno-pedantic"]))
+            for suffix, compiler in ways:
+                path = os.path.join(tmp, "one." + suffix)
+                with open(path, "w", encoding="utf-8") as f:
+                    # Twice: the include guard is part of the promise.
+                    f.write(f'#include "{ROOT}/{header}"\n' * 2)
+                folder = "-I" + os.path.dirname(header)
+                ok, out = run(*compiler, *common, folder, path)
+                if not ok:
+                    bad.append(f"{header} alone as {suffix}:\n{tail(out, 8)}")
+    return "\n".join(bad)
+
+
+def gate_format(fix):
+    """clang-format of the .c files (headers are laid out by hand)"""
+    tool = shutil.which("clang-format-14") or shutil.which("clang-format")
+    if not tool:
+        raise Skip("clang-format is not installed")
+    _, version = run(tool, "--version")
+    if "version 14." not in version:
+        raise Skip(f"the style is pinned to clang-format 14, this is {version.strip()}")
+    files = tracked("*.c")
+    if fix:
+        run(tool, "-i", *files)
+        return ""
+    ok, out = run(tool, "--dry-run", "-Werror", "--ferror-limit=1", *files)
+    return "" if ok else "\n".join(sorted(set(re.findall(r"^(\S+?):\d+:\d+: error", out, re.M)))) + \
+        "\nrun 'make format'"
+
+
+def gate_docs(fix):
+    """generated pages are fresh"""
+    ok, out = run("tools/gen_docs.py", *([] if fix else ["--check"]))
+    return "" if ok else out
+
+
+# Written so that this file does not match itself.
+WORDS = [
+    (re.compile(r"(?<![\w.])/(w[o]rk|r[o]ot|h[o]me/\w+)/"), "path of one machine"),
+    (re.compile(r"(?<![\w}$.])/[t]mp/[A-Za-z]"), "fixed scratch path (use mktemp)"),
+    (re.compile(r"registry\.[n]pmjs|[p]ypi\.org|files\.[p]ythonhosted|deb\.[d]ebian\.org|"
+                r"[c]rates\.io|proxy\.[g]olang|repo1?\.[m]aven"), "package registry host"),
+    (re.compile(r"^(<{7}|>{7}) ", re.M), "merge marker"),
+]
+
+
+def gate_words(_fix):
+    """no machine paths, no registry hosts, no merge markers"""
+    bad = []
+    for path in tracked():
+        full = os.path.join(ROOT, path)
+        if os.path.islink(full) or path.endswith(("package-lock.json", ".lock")):
+            continue
+        with open(full, "rb") as f:
+            data = f.read()
+        if b"\0" in data[:4096]:
+            continue
+        text = data.decode("utf-8", "replace")
+        for pattern, what in WORDS:
+            for m in pattern.finditer(text):
+                line = text.count("\n", 0, m.start()) + 1
+                bad.append(f"{path}:{line}: {what}: {m.group(0).strip()}")
+    return "\n".join(bad)
+
+
+def gate_size(_fix):
+    """no source file over 1000 lines"""
+    bad = []
+    for path in tracked("*.c", "*.h", "*.cpp", "*.py"):
+        with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+            lines = sum(1 for _ in f)
+        if lines > 1000:
+            bad.append(f"{path}: {lines} lines: is this still one idea?")
+    return "\n".join(bad)
+
+
+def gate_shell(_fix):
+    """shell scripts parse"""
+    bad = []
+    for path in tracked("*.sh", ".ci/run"):
+        ok, out = run("bash", "-n", path)
+        if not ok:
+            bad.append(out)
+    return "".join(bad)
+
+
+GATES = {name[5:]: fn for name, fn in list(globals().items()) if name.startswith("gate_")}
+# Cheap ones first.
+ORDER = ["layers", "format", "docs", "words", "size", "shell", "headers", "gcc", "clang"]
+
+
+def main(args):
+    fix = "--fix" in args
+    wanted = [a for a in args if not a.startswith("-")] or ORDER
+    for gate in wanted:
+        if gate not in GATES:
+            sys.exit(f"lint: no gate {gate}; there are {', '.join(ORDER)}")
+    passed = failed = skipped = 0
+    for name in wanted:
+        about = GATES[name].__doc__
+        try:
+            findings = GATES[name](fix).strip()
+        except Skip as why:
+            skipped += 1
+            print(f"SKIP lint/{name}: {why}", flush=True)
+            continue
+        if findings:
+            failed += 1
+            print(f"FAIL lint/{name}: {about}", flush=True)
+            print("  " + findings.replace("\n", "\n  "), flush=True)
+        else:
+            passed += 1
+            print(f"ok   lint/{name}: {about}", flush=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
