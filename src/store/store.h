@@ -3,7 +3,12 @@
  * SQLite by default (WAL, one writer lock, an exclusive instance lock so that a second gateway on the
  * same file is told so: STORE_LOCKED). Forward-only migrations run on open. Every write is durable
  * when it returns. Threads: any thread; calls are serialised inside. A full disk is STORE_FULL and
- * loses nothing that was committed. */
+ * loses nothing that was committed; a damaged file is STORE_FAILED.
+ *
+ * Row callbacks run under the store's lock: they must not call the store. Their slices are good
+ * until they return; a callback's error ends the listing and is handed through.
+ *
+ * The process should ignore SIGXFSZ, so that a file size limit is an error and not a death. */
 #ifndef NX_STORE_STORE_H
 #define NX_STORE_STORE_H
 
@@ -39,10 +44,15 @@ void nx_store_close(struct nx_store *s);
 NX_NODISCARD enum nx_code nx_store_sources(struct nx_store *s,
 	enum nx_code (*fn)(const struct nx_store_source *row, void *arg, struct nx_error *err),
 	void *arg, struct nx_error *err);
-/* Inserts, or replaces when row->version is the stored version + 1 (else SOURCE_CHANGED); the old
- * config is kept as a version. Name clash: SOURCE_EXISTS. */
+/* Inserts (version 1), or replaces when row->version is the stored version + 1 (else SOURCE_CHANGED);
+ * the old config is kept as a version. Name clash: SOURCE_EXISTS. created_at never changes. */
 NX_NODISCARD enum nx_code nx_store_source_put(struct nx_store *s, const struct nx_store_source *row,
 					      struct nx_error *err);
+/* Old versions of one source, newest first (the current one is not among them); the last 50 stay. */
+NX_NODISCARD enum nx_code nx_store_source_versions(struct nx_store *s, struct nx_str id,
+	enum nx_code (*fn)(const struct nx_store_source *row, void *arg, struct nx_error *err),
+	void *arg, struct nx_error *err);
+/* With all its versions. */
 NX_NODISCARD enum nx_code nx_store_source_delete(struct nx_store *s, struct nx_str id, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_store_source_status(struct nx_store *s, struct nx_str id, struct nx_str status,
 						 struct nx_error *err);

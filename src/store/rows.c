@@ -1,0 +1,363 @@
+/* What the store keeps, row by row. Each function holds the lock from start to end. */
+#include "store/store_int.h"
+
+/* A source keeps this many old configs; older ones go with the update that exceeds it. */
+#define VERSIONS_KEPT 50
+
+static void lock(struct nx_store *s)
+{
+	pthread_mutex_lock(&s->lock);
+}
+
+static void unlock(struct nx_store *s)
+{
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- sources ---- */
+
+typedef enum nx_code source_fn(const struct nx_store_source *row, void *arg, struct nx_error *err);
+
+static enum nx_code each_source(struct nx_store *s, sqlite3_stmt *st, source_fn *fn, void *arg,
+				struct nx_error *err)
+{
+	enum nx_code c = NX_OK;
+	while (nx_st_next(s, st, &c, err)) {
+		struct nx_store_source row = {
+			.id = nx_st_col(st, 0),
+			.name = nx_st_col(st, 1),
+			.type = nx_st_col(st, 2),
+			.description = nx_st_col(st, 3),
+			.status = nx_st_col(st, 4),
+			.config = nx_st_col(st, 5),
+			.secrets = nx_st_col(st, 6),
+			.created_at = nx_st_col(st, 7),
+			.updated_at = nx_st_col(st, 8),
+			.version = (uint32_t)sqlite3_column_int64(st, 9),
+		};
+		c = fn(&row, arg, err);
+		if (c) {
+			nx_st_end(st);
+			break;
+		}
+	}
+	return c;
+}
+
+enum nx_code nx_store_sources(struct nx_store *s, source_fn *fn, void *arg, struct nx_error *err)
+{
+	lock(s);
+	enum nx_code c = each_source(s, nx_st(s, NX_ST_SOURCE_LIST), fn, arg, err);
+	unlock(s);
+	return c;
+}
+
+enum nx_code nx_store_source_versions(struct nx_store *s, struct nx_str id, source_fn *fn, void *arg,
+				      struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, NX_ST_VERSION_LIST);
+	nx_st_text(st, 1, id);
+	enum nx_code c = each_source(s, st, fn, arg, err);
+	unlock(s);
+	return c;
+}
+
+static enum nx_code stored_version(struct nx_store *s, struct nx_str id, uint32_t *ret,
+				   struct nx_error *err)
+{
+	sqlite3_stmt *st = nx_st(s, NX_ST_SOURCE_VERSION);
+	nx_st_text(st, 1, id);
+	enum nx_code c = NX_OK;
+	*ret = 0;
+	if (!nx_st_next(s, st, &c, err))
+		return c;
+	*ret = (uint32_t)sqlite3_column_int64(st, 0);
+	nx_st_end(st);
+	return NX_OK;
+}
+
+/* Moves the stored row to source_versions. */
+static enum nx_code keep_version(struct nx_store *s, const struct nx_store_source *row,
+				 struct nx_error *err)
+{
+	sqlite3_stmt *st = nx_st(s, NX_ST_VERSION_KEEP);
+	nx_st_text(st, 1, row->id);
+	enum nx_code c = nx_st_run(s, st, err);
+	if (c || row->version <= VERSIONS_KEPT + 1)
+		return c;
+	st = nx_st(s, NX_ST_VERSION_TRIM);
+	nx_st_text(st, 1, row->id);
+	nx_st_i64(st, 2, (int64_t)row->version - 1 - VERSIONS_KEPT);
+	return nx_st_run(s, st, err);
+}
+
+static enum nx_code write_source(struct nx_store *s, enum nx_stmt which,
+				 const struct nx_store_source *row, struct nx_error *err)
+{
+	sqlite3_stmt *st = nx_st(s, which);
+	nx_st_text(st, 1, row->id);
+	nx_st_text(st, 2, row->name);
+	nx_st_text(st, 3, row->type);
+	nx_st_text(st, 4, row->description);
+	nx_st_text(st, 5, row->status);
+	nx_st_text(st, 6, row->config);
+	nx_st_blob(st, 7, row->secrets);
+	if (which == NX_ST_SOURCE_INSERT)
+		nx_st_text(st, 8, row->created_at);
+	nx_st_text(st, 9, row->updated_at);
+	nx_st_i64(st, 10, row->version);
+	int rc = sqlite3_step(st);
+	enum nx_code c = NX_OK;
+	if (rc == SQLITE_CONSTRAINT_UNIQUE)
+		c = nx_fail(err, NX_E_SOURCE_EXISTS, "DS-001: a data source of that name exists.");
+	else if (rc != SQLITE_DONE)
+		c = nx_store_fail(s->db, rc, err);
+	nx_st_end(st);
+	return c;
+}
+
+enum nx_code nx_store_source_put(struct nx_store *s, const struct nx_store_source *row,
+				 struct nx_error *err)
+{
+	uint32_t have = 0;
+	lock(s);
+	enum nx_code c = nx_store_begin(s, err);
+	if (c) {
+		unlock(s);
+		return c;
+	}
+	c = stored_version(s, row->id, &have, err);
+	if (!c && have == 0 && row->version > 1)
+		c = nx_fail(err, NX_E_SOURCE_NOT_FOUND, "No such data source.");
+	else if (!c && row->version != have + 1)
+		c = nx_fail(err, NX_E_SOURCE_CHANGED, "The data source was changed by another request.");
+	if (!c && have > 0)
+		c = keep_version(s, row, err);
+	if (!c)
+		c = write_source(s, have ? NX_ST_SOURCE_UPDATE : NX_ST_SOURCE_INSERT, row, err);
+	c = nx_store_end(s, c, err);
+	unlock(s);
+	return c;
+}
+
+enum nx_code nx_store_source_delete(struct nx_store *s, struct nx_str id, struct nx_error *err)
+{
+	lock(s);
+	enum nx_code c = nx_store_begin(s, err);
+	if (c) {
+		unlock(s);
+		return c;
+	}
+	sqlite3_stmt *st = nx_st(s, NX_ST_SOURCE_DELETE);
+	nx_st_text(st, 1, id);
+	c = nx_st_run(s, st, err);
+	if (!c && sqlite3_changes(s->db) == 0)
+		c = nx_fail(err, NX_E_SOURCE_NOT_FOUND, "No such data source.");
+	if (!c) {
+		st = nx_st(s, NX_ST_VERSION_DELETE);
+		nx_st_text(st, 1, id);
+		c = nx_st_run(s, st, err);
+	}
+	c = nx_store_end(s, c, err);
+	unlock(s);
+	return c;
+}
+
+enum nx_code nx_store_source_status(struct nx_store *s, struct nx_str id, struct nx_str status,
+				    struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, NX_ST_SOURCE_STATUS);
+	nx_st_text(st, 1, id);
+	nx_st_text(st, 2, status);
+	enum nx_code c = nx_st_run(s, st, err);
+	if (!c && sqlite3_changes(s->db) == 0)
+		c = nx_fail(err, NX_E_SOURCE_NOT_FOUND, "No such data source.");
+	unlock(s);
+	return c;
+}
+
+/* ---- API keys ---- */
+
+enum nx_code nx_store_key_put(struct nx_store *s, const struct nx_store_key *k, struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, NX_ST_KEY_PUT);
+	nx_st_text(st, 1, k->id);
+	nx_st_text(st, 2, k->name);
+	nx_st_text(st, 3, k->prefix);
+	nx_st_text(st, 4, k->role);
+	nx_st_blob(st, 5, nx_strn((const char *)k->hash, sizeof(k->hash)));
+	nx_st_text(st, 6, k->created_at);
+	nx_st_text(st, 7, k->expires_at);
+	int rc = sqlite3_step(st);
+	enum nx_code c = NX_OK;
+	if ((rc & 0xff) == SQLITE_CONSTRAINT)
+		c = nx_fail(err, NX_E_CONFLICT, "An API key of that id or prefix exists.");
+	else if (rc != SQLITE_DONE)
+		c = nx_store_fail(s->db, rc, err);
+	nx_st_end(st);
+	unlock(s);
+	return c;
+}
+
+enum nx_code nx_store_key_delete(struct nx_store *s, struct nx_str id, struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, NX_ST_KEY_DELETE);
+	nx_st_text(st, 1, id);
+	enum nx_code c = nx_st_run(s, st, err);
+	if (!c && sqlite3_changes(s->db) == 0)
+		c = nx_fail(err, NX_E_NOT_FOUND, "No such API key.");
+	unlock(s);
+	return c;
+}
+
+enum nx_code nx_store_keys(struct nx_store *s,
+			   enum nx_code (*fn)(const struct nx_store_key *k, void *arg,
+					      struct nx_error *err),
+			   void *arg, struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, NX_ST_KEY_LIST);
+	enum nx_code c = NX_OK;
+	while (nx_st_next(s, st, &c, err)) {
+		struct nx_store_key k = {
+			.id = nx_st_col(st, 0),
+			.name = nx_st_col(st, 1),
+			.prefix = nx_st_col(st, 2),
+			.role = nx_st_col(st, 3),
+			.created_at = nx_st_col(st, 5),
+			.expires_at = nx_st_col(st, 6),
+		};
+		struct nx_str hash = nx_st_col(st, 4);
+		if (hash.len == sizeof(k.hash)) {
+			memcpy(k.hash, hash.ptr, sizeof(k.hash));
+			c = fn(&k, arg, err);
+		} else {
+			c = nx_fail(err, NX_E_STORE_FAILED, "The metadata store holds a damaged API key.");
+		}
+		if (c) {
+			nx_st_end(st);
+			break;
+		}
+	}
+	unlock(s);
+	return c;
+}
+
+/* ---- settings ---- */
+
+enum nx_code nx_store_setting_get(struct nx_store *s, const char *name, struct nx_arena *a,
+				  struct nx_str *ret, struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, NX_ST_SETTING_GET);
+	nx_st_text(st, 1, nx_str(name));
+	enum nx_code c = NX_OK;
+	if (nx_st_next(s, st, &c, err)) {
+		struct nx_str v = nx_arena_str(a, nx_st_col(st, 0));
+		nx_st_end(st);
+		if (v.ptr)
+			*ret = v;
+		else
+			c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	} else if (!c) {
+		c = nx_fail(err, NX_E_NOT_FOUND, "No such setting.");
+	}
+	unlock(s);
+	return c;
+}
+
+enum nx_code nx_store_setting_put(struct nx_store *s, const char *name, struct nx_str value,
+				  struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, NX_ST_SETTING_PUT);
+	nx_st_text(st, 1, nx_str(name));
+	nx_st_blob(st, 2, value);
+	enum nx_code c = nx_st_run(s, st, err);
+	unlock(s);
+	return c;
+}
+
+/* ---- history ---- */
+
+static enum nx_code add_history(struct nx_store *s, const struct nx_store_history *r,
+				struct nx_error *err)
+{
+	sqlite3_stmt *st = nx_st(s, NX_ST_HISTORY_ADD);
+	nx_st_text(st, 1, r->query_id);
+	nx_st_text(st, 2, r->correlation_id);
+	nx_st_text(st, 3, r->principal);
+	nx_st_text(st, 4, r->source_id);
+	nx_st_text(st, 5, r->source_type);
+	nx_st_text(st, 6, r->status);
+	nx_st_text(st, 7, r->code);
+	nx_st_text(st, 8, r->started_at);
+	nx_st_i64(st, 9, (int64_t)r->fingerprint); /* all 64 bits survive the round trip */
+	nx_st_i64(st, 10, (int64_t)r->rows);
+	nx_st_i64(st, 11, (int64_t)r->bytes);
+	nx_st_i64(st, 12, (int64_t)r->elapsed_us);
+	return nx_st_run(s, st, err);
+}
+
+enum nx_code nx_store_history_add(struct nx_store *s, const struct nx_store_history *rows, uint32_t n,
+				  uint64_t keep, struct nx_error *err)
+{
+	lock(s);
+	enum nx_code c = nx_store_begin(s, err);
+	if (c) {
+		unlock(s);
+		return c;
+	}
+	for (uint32_t i = 0; !c && i < n; i++)
+		c = add_history(s, &rows[i], err);
+	if (!c && keep <= INT64_MAX) {
+		sqlite3_stmt *st = nx_st(s, NX_ST_HISTORY_TRIM);
+		nx_st_i64(st, 1, (int64_t)keep);
+		c = nx_st_run(s, st, err);
+	}
+	c = nx_store_end(s, c, err);
+	unlock(s);
+	return c;
+}
+
+enum nx_code nx_store_history_list(struct nx_store *s, struct nx_str principal, uint32_t offset,
+				   uint32_t limit,
+				   enum nx_code (*fn)(const struct nx_store_history *row, void *arg,
+						      struct nx_error *err),
+				   void *arg, struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, principal.len ? NX_ST_HISTORY_OF : NX_ST_HISTORY_ALL);
+	if (principal.len)
+		nx_st_text(st, 1, principal);
+	nx_st_i64(st, 2, limit);
+	nx_st_i64(st, 3, offset);
+	enum nx_code c = NX_OK;
+	while (nx_st_next(s, st, &c, err)) {
+		struct nx_store_history r = {
+			.query_id = nx_st_col(st, 0),
+			.correlation_id = nx_st_col(st, 1),
+			.principal = nx_st_col(st, 2),
+			.source_id = nx_st_col(st, 3),
+			.source_type = nx_st_col(st, 4),
+			.status = nx_st_col(st, 5),
+			.code = nx_st_col(st, 6),
+			.started_at = nx_st_col(st, 7),
+			.fingerprint = (uint64_t)sqlite3_column_int64(st, 8),
+			.rows = (uint64_t)sqlite3_column_int64(st, 9),
+			.bytes = (uint64_t)sqlite3_column_int64(st, 10),
+			.elapsed_us = (uint64_t)sqlite3_column_int64(st, 11),
+		};
+		c = fn(&r, arg, err);
+		if (c) {
+			nx_st_end(st);
+			break;
+		}
+	}
+	unlock(s);
+	return c;
+}

@@ -1,0 +1,280 @@
+/* Opening, locking, and running statements. The rows are in rows.c.
+ *
+ * The instance lock is flock() on a file of its own: SQLite's locks on the database come and go with
+ * transactions, and closing any descriptor of the database in this process would drop them. */
+#include "store/store_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "nexus/buf.h"
+
+#define PATH_MAX_BYTES 4000
+
+static const char *const statements[NX_ST_COUNT] = {
+#define NX_STMT(name, sql) [NX_ST_##name] = sql,
+#include "store/statements.def"
+#undef NX_STMT
+};
+
+static bool no_space(int e)
+{
+	return e == ENOSPC || e == EDQUOT || e == EFBIG;
+}
+
+enum nx_code nx_store_fail(sqlite3 *db, int rc, struct nx_error *err)
+{
+	int sys = db ? sqlite3_system_errno(db) : 0;
+	int ext = db ? sqlite3_extended_errcode(db) : rc;
+	enum nx_code c;
+	switch (rc & 0xff) {
+	case SQLITE_FULL:
+		c = nx_fail(err, NX_E_STORE_FULL, "The metadata store is out of space.");
+		break;
+	case SQLITE_IOERR:
+		c = no_space(sys)
+			    ? nx_fail(err, NX_E_STORE_FULL, "The metadata store is out of space.")
+			    : nx_fail(err, NX_E_STORE_FAILED, "The metadata store cannot be read or written.");
+		break;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		c = nx_fail(err, NX_E_STORE_FAILED,
+			    "The metadata store is damaged or is not a store. Restore it from a copy.");
+		break;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		c = nx_fail(err, NX_E_STORE_LOCKED, "The metadata store is used by another program.");
+		break;
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_CANTOPEN:
+	case SQLITE_AUTH:
+		c = nx_fail(err, NX_E_STORE_FAILED, "The metadata store may not be opened or written.");
+		break;
+	case SQLITE_NOMEM:
+		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
+		break;
+	case SQLITE_TOOBIG:
+		c = nx_fail(err, NX_E_BAD_VALUE, "A value is too large for the metadata store.");
+		break;
+	default:
+		c = nx_fail(err, NX_E_STORE_FAILED, "The metadata store failed.");
+	}
+	nx_error_native(err, ext, NULL);
+	nx_error_detail(err, "sqlite %d: %s%s%s", ext, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc),
+			sys ? ", errno: " : "", sys ? strerrordesc_np(sys) : "");
+	return c;
+}
+
+/* ---- statements ---- */
+
+sqlite3_stmt *nx_st(struct nx_store *s, enum nx_stmt which)
+{
+	return s->st[which];
+}
+
+/* A failed binding (memory, size) leaves NULL there, which the NOT NULL columns refuse: the
+ * statement fails, nothing wrong is stored. */
+void nx_st_text(sqlite3_stmt *st, int at, struct nx_str v)
+{
+	(void)sqlite3_bind_text64(st, at, v.ptr ? v.ptr : "", v.len, SQLITE_STATIC, SQLITE_UTF8);
+}
+
+void nx_st_blob(sqlite3_stmt *st, int at, struct nx_str v)
+{
+	(void)sqlite3_bind_blob64(st, at, v.ptr ? v.ptr : "", v.len, SQLITE_STATIC);
+}
+
+void nx_st_i64(sqlite3_stmt *st, int at, int64_t v)
+{
+	(void)sqlite3_bind_int64(st, at, v);
+}
+
+struct nx_str nx_st_col(sqlite3_stmt *st, int at)
+{
+	/* SQLite's rule: the pointer first, then the size */
+	const void *p = sqlite3_column_blob(st, at);
+	return nx_strn(p, (size_t)sqlite3_column_bytes(st, at));
+}
+
+void nx_st_end(sqlite3_stmt *st)
+{
+	(void)sqlite3_reset(st);
+	(void)sqlite3_clear_bindings(st);
+}
+
+enum nx_code nx_st_run(struct nx_store *s, sqlite3_stmt *st, struct nx_error *err)
+{
+	int rc = sqlite3_step(st);
+	enum nx_code c = rc == SQLITE_DONE || rc == SQLITE_ROW ? NX_OK : nx_store_fail(s->db, rc, err);
+	nx_st_end(st);
+	return c;
+}
+
+bool nx_st_next(struct nx_store *s, sqlite3_stmt *st, enum nx_code *ret, struct nx_error *err)
+{
+	int rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		return true;
+	*ret = rc == SQLITE_DONE ? NX_OK : nx_store_fail(s->db, rc, err);
+	nx_st_end(st);
+	return false;
+}
+
+enum nx_code nx_store_begin(struct nx_store *s, struct nx_error *err)
+{
+	return nx_st_run(s, nx_st(s, NX_ST_BEGIN), err);
+}
+
+enum nx_code nx_store_end(struct nx_store *s, enum nx_code c, struct nx_error *err)
+{
+	if (!c)
+		c = nx_st_run(s, nx_st(s, NX_ST_COMMIT), err);
+	/* a full disk may have rolled back already */
+	if (c && !sqlite3_get_autocommit(s->db) &&
+	    nx_st_run(s, nx_st(s, NX_ST_ROLLBACK), NULL) != NX_OK)
+		nx_log(NX_LOG_ERROR, "store", "a rollback failed");
+	return c;
+}
+
+/* ---- open ---- */
+
+static enum nx_code io_fail(const char *what, struct nx_error *err)
+{
+	int e = errno;
+	enum nx_code c = no_space(e)
+				 ? nx_fail(err, NX_E_STORE_FULL, "The metadata store is out of space.")
+				 : nx_fail(err, NX_E_STORE_FAILED, "The metadata store's %s cannot be opened: %s.",
+					   what, strerrordesc_np(e));
+	nx_error_native(err, e, NULL);
+	return c;
+}
+
+static void read_pid(int fd, char ret[16])
+{
+	ssize_t n = pread(fd, ret, 15, 0);
+	size_t len = 0;
+	while (n > 0 && len < (size_t)n && ret[len] >= '0' && ret[len] <= '9')
+		len++;
+	ret[len] = '\0';
+}
+
+static enum nx_code take_lock(struct nx_store *s, const char *path, struct nx_error *err)
+{
+	char name[PATH_MAX_BYTES + 8];
+	if (snprintf(name, sizeof(name), "%s.lock", path) >= (int)sizeof(name))
+		return nx_fail(err, NX_E_CONFIG, "The path of the metadata store is too long.");
+	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return io_fail("lock file", err);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		char pid[16];
+		int e = errno;
+		read_pid(fd, pid);
+		close(fd);
+		errno = e;
+		if (e != EWOULDBLOCK)
+			return io_fail("lock file", err);
+		return nx_fail(err, NX_E_STORE_LOCKED,
+			       "The metadata store is used by another instance (pid %s).",
+			       pid[0] ? pid : "unknown");
+	}
+	s->lock_fd = fd;
+	char text[16];
+	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	/* The pid is for people; the lock holds without it (a full disk must not stop the start). */
+	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) != n)
+		nx_log(NX_LOG_WARN, "store", "the lock file does not hold the pid");
+	return NX_OK;
+}
+
+/* Made by us with 0600 before SQLite sees it; SQLite gives its side files the same mode. */
+static enum nx_code make_private(const char *path, struct nx_error *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return io_fail("file", err);
+	struct stat st;
+	bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	if (ok && (st.st_mode & 0077))
+		ok = fchmod(fd, 0600) == 0;
+	if (!ok && errno == 0)
+		errno = EINVAL;
+	enum nx_code c = ok ? NX_OK : io_fail("file", err);
+	close(fd);
+	return c;
+}
+
+static enum nx_code set_up(struct nx_store *s, bool memory, struct nx_error *err)
+{
+	/* WAL with synchronous=FULL: a commit is on disk when it returns. secure_delete: a replaced
+	 * ciphertext does not linger in free pages. */
+	static const char pragmas[] =
+		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+		"PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;"
+		"PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 1000;"
+		"PRAGMA journal_size_limit = 16777216;";
+	sqlite3_extended_result_codes(s->db, 1);
+	sqlite3_busy_timeout(s->db, 5000);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
+	int rc = sqlite3_exec(s->db, memory ? "PRAGMA temp_store = MEMORY" : pragmas, NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		return nx_store_fail(s->db, rc, err);
+	enum nx_code c = nx_store_migrate(s->db, err);
+	for (int i = 0; !c && i < NX_ST_COUNT; i++) {
+		rc = sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->st[i],
+					NULL);
+		if (rc != SQLITE_OK)
+			c = nx_store_fail(s->db, rc, err);
+	}
+	return c;
+}
+
+enum nx_code nx_store_open(const char *path, struct nx_store **ret, struct nx_error *err)
+{
+	bool memory = strcmp(path, ":memory:") == 0;
+	if (!path[0] || strlen(path) > PATH_MAX_BYTES)
+		return nx_fail(err, NX_E_CONFIG, "The path of the metadata store is empty or too long.");
+	struct nx_store *s = calloc(1, sizeof(*s));
+	if (!s)
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	s->lock_fd = -1;
+	pthread_mutex_init(&s->lock, NULL);
+	enum nx_code c = NX_OK;
+	if (!memory)
+		c = take_lock(s, path, err);
+	if (!c && !memory)
+		c = make_private(path, err);
+	if (!c) {
+		int rc = sqlite3_open_v2(path, &s->db,
+					 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+					 NULL);
+		c = rc == SQLITE_OK ? set_up(s, memory, err) : nx_store_fail(s->db, rc, err);
+	}
+	if (c) {
+		nx_store_close(s);
+		return c;
+	}
+	*ret = s;
+	return NX_OK;
+}
+
+void nx_store_close(struct nx_store *s)
+{
+	if (!s)
+		return;
+	for (int i = 0; i < NX_ST_COUNT; i++)
+		sqlite3_finalize(s->st[i]);
+	if (sqlite3_close(s->db) != SQLITE_OK)
+		nx_log(NX_LOG_ERROR, "store", "the metadata store did not close cleanly");
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}
