@@ -1,5 +1,7 @@
-/* Who is calling: bearer tokens (JWT HS256 for now) and API keys, roles, and what they may do.
+/* Who is calling: bearer tokens (JWT) and API keys, roles, and what they may do.
  *
+ * Tokens: HS256 with our secret, and RS256, ES256 or EdDSA with one public key, chosen by the key.
+ * Claims sub, role and exp are required; nbf, iss and aud are held to.
  * Verified tokens are cached by SHA-256 until they expire, so a repeated request costs a hash and a
  * look-up. Threads: any thread; the cache is sharded; nothing blocks on I/O after open. */
 #ifndef NX_AUTH_AUTH_H
@@ -20,7 +22,7 @@ enum nx_right { /* what an API verb asks for; auth.c has the role table */
 struct nx_principal {
 	char name[128];   /* subject, or "key:<prefix>" */
 	enum nx_role role;
-	int64_t expires;  /* Unix seconds; 0 never */
+	int64_t expires;  /* Unix seconds, leeway included; 0 never */
 	uint64_t id;      /* stable hash of name, for comparing owners */
 };
 
@@ -28,6 +30,7 @@ struct nx_auth_config {
 	bool off;              /* everybody is admin "anonymous"; only on a loopback listener */
 	struct nx_str secret;  /* HS256, 32 bytes or more; empty: from the store, made on first use */
 	struct nx_str issuer, audience; /* empty: not checked; our own tokens carry "nexus" */
+	const char *public_key_file; /* PEM public key or certificate of a foreign issuer; NULL none */
 	uint32_t leeway_s;     /* 0..300 */
 	uint32_t cache_max;    /* entries; 0: 10000 */
 };
@@ -36,8 +39,9 @@ NX_NODISCARD enum nx_code nx_auth_open(struct nx_store *store, const struct nx_a
 				       struct nx_auth **ret, struct nx_error *err);
 void nx_auth_free(struct nx_auth *a);
 
-/* `authorization` is the whole header value ("Bearer ..."), `api_key` that of X-API-Key; either may
- * be empty. UNAUTHENTICATED or TOKEN_EXPIRED otherwise. */
+/* `authorization` is the whole header value ("Bearer ..."; a key may come as a bearer too), `api_key`
+ * that of X-API-Key; one of them. UNAUTHENTICATED or TOKEN_EXPIRED otherwise; why goes to the
+ * error's detail only. */
 NX_NODISCARD enum nx_code nx_auth_check(struct nx_auth *a, struct nx_str authorization,
 					struct nx_str api_key, struct nx_principal *ret,
 					struct nx_error *err);
@@ -50,5 +54,7 @@ NX_NODISCARD enum nx_code nx_auth_issue_jwt(struct nx_auth *a, struct nx_str sub
 					    uint32_t ttl_s, char ret[1024], struct nx_error *err);
 NX_NODISCARD enum nx_code nx_auth_issue_key(struct nx_auth *a, struct nx_str name, enum nx_role role,
 					    uint32_t ttl_s, char ret[80], struct nx_error *err);
+/* Works at once, also for requests with the key in flight. NOT_FOUND when there is none. */
+NX_NODISCARD enum nx_code nx_auth_revoke_key(struct nx_auth *a, struct nx_str id, struct nx_error *err);
 
 #endif
