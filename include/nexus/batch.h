@@ -76,12 +76,13 @@ struct nx_view {
 	uint32_t len;
 	union {
 		char inl[12];
-		struct {
+		struct { /* packed: no hole before the union, ptr still lies at a multiple of 8 */
 			char prefix[4];
 			const char *ptr;
-		} ref;
+		} __attribute__((packed)) ref;
 	} u;
-};
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct nx_view) == 16, "the layout of Arrow and DuckDB");
 
 static inline struct nx_str nx_view_str(const struct nx_view *v)
 {
