@@ -188,7 +188,7 @@ static bool put_direct(struct nx_http_exchange *x, const char *data, size_t len)
 		nx_buf_clear(&x->out);
 	}
 	nx_buf_put(&x->out, data + len - in_data, in_data);
-	nx_buf_put(&x->out, "\r\n" + (2 - in_tail), in_tail);
+	nx_buf_put(&x->out, &"\r\n"[2 - in_tail], in_tail);
 	return !x->out.failed || broken(x);
 }
 

@@ -182,12 +182,27 @@ struct nx_http_exchange *ts_held(void)
 	return x;
 }
 
-int ts_connect(const struct test_server *t)
+bool ts_connect_fd(const struct test_server *t, int fd)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(t->port),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	return connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
+}
+
+int ts_try_connect(const struct test_server *t)
+{
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+	if (fd >= 0 && ts_connect_fd(t, fd))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+int ts_connect(const struct test_server *t)
+{
+	int fd = ts_try_connect(t);
+	if (fd < 0)
 		nx_test_fail(__FILE__, __LINE__, "connect: %s", strerror(errno));
 	return fd;
 }

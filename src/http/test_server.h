@@ -35,7 +35,9 @@ void ts_start(struct test_server *t, const struct nx_http_config *base /* or NUL
 void ts_stop(struct test_server *t); /* must succeed */
 struct nx_http_exchange *ts_held(void); /* waits for the next /hold */
 
-int ts_connect(const struct test_server *t);
+int ts_connect(const struct test_server *t); /* must succeed */
+int ts_try_connect(const struct test_server *t);
+bool ts_connect_fd(const struct test_server *t, int fd);
 void ts_send(int fd, const char *text);
 void ts_send_n(int fd, const void *data, size_t len);
 /* Reads until the peer closes (false: reset) or `ms` have passed without a byte. */
