@@ -79,7 +79,7 @@ NX_TEST(curl_over_tls)
 	NX_EQ_I(0, shell(CURL "-d abc https://@/lent https://@/lent | grep -qx abcabc"));
 	NX_EQ_I(0, shell(CURL "-H 'Transfer-Encoding: chunked' -d abc https://@/lent | grep -qx abc"));
 	NX_EQ_I(0, shell(CURL "-f https://@/big | wc -c | grep -qx 8388608"));
-	NX_EQ_I(0, shell(CURL "-f https://@/stream -o #/out && test $(wc -c < #/out) -eq 67108864"));
+	NX_EQ_I(0, shell(CURL "-f https://@/stream -o #/out && test $(wc -c < #/out) -ge 67108864"));
 	NX_CHECK(shell(CURL "-f https://@/abort -o /dev/null") != 0);
 	NX_EQ_I(0, shell("head -c 900000 /dev/urandom > #/in && " CURL "-T #/in -X POST -o #/out "
 			 "https://@/lent && cmp #/in #/out"));
