@@ -188,6 +188,12 @@ def wanted(test, words):
     return not words or test.suite in words or any(w in test.name for w in words)
 
 
+def stop_servers(shared):
+    if os.listdir(shared):
+        subprocess.run([sys.executable, os.path.join(ROOT, "tests", "api", "servers.py"), "stop", shared],
+                       env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"), check=False)
+
+
 def become_subreaper():
     """Orphans of tests (servers that put themselves in the background) become our children."""
     PR_SET_CHILD_SUBREAPER = 36
@@ -311,6 +317,9 @@ def main():
     signal.signal(signal.SIGINT, stop)
     scratch = tempfile.mkdtemp(prefix="nxtest.")
     os.chmod(scratch, 0o1777)  # database servers run as another user
+    shared = os.path.join(scratch, "shared")  # servers that several API tests use
+    os.mkdir(shared)
+    os.environ["NEXUS_TEST_SHARED"] = shared
     lock = threading.Lock()
     results = []
     try:
@@ -329,6 +338,7 @@ def main():
                 results.append(run_test(t, scratch, slow, prefix))
                 report(results[-1], lock)
     finally:
+        stop_servers(shared)
         left = reap()
         shutil.rmtree(scratch, ignore_errors=True)
     return summary(results, left)

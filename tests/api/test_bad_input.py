@@ -1,0 +1,131 @@
+"""Requests that must be refused: the case files, and what does not fit into lines of text."""
+import json
+
+import casefile
+from nxtest import case, check, configure, eq, gateway, main, read_all, read_response
+from sample import sqlite_source
+
+configure({"http": {"maxBody": 200000, "maxHead": 8192}}, sources=lambda: [sqlite_source()])
+casefile.add_requests("bad_input.case", {"SOURCE": "lite"})
+casefile.add_requests("sources_bad.case", {"SOURCE": "lite", "LONG_NAME": "n" * 256})
+
+
+@case
+def body_is_not_utf8():
+    r = gateway().post("/api/v1/query", b'{"dataSource":"lite","sql":"SELECT \xff\xfe"}')
+    eq(400, r.status, r)
+    eq("BAD_JSON", r.code, r)
+
+
+@case
+def overlong_utf8():
+    r = gateway().post("/api/v1/query", b'{"dataSource":"lite","sql":"SELECT \xc0\xaf"}')
+    eq((400, "BAD_JSON"), (r.status, r.code), r)
+
+
+@case
+def lone_surrogate_is_not_silently_changed():
+    r = gateway().post("/api/v1/query", '{"dataSource":"lite","sql":"SELECT ?","parameters":["\\ud800"]}')
+    eq(400, r.status, r)
+
+
+@case
+def body_over_the_limit():
+    r = gateway().post("/api/v1/query", {"dataSource": "lite", "sql": "SELECT 1", "x": "y" * 250000})
+    eq((413, "BODY_TOO_LARGE"), (r.status, r.code), r)
+
+
+@case
+def chunked_body_over_the_limit():
+    with gateway().socket() as s:
+        s.sendall(gateway().request_bytes("POST", "/api/v1/query", headers=[
+            "Content-Type: application/json", "Transfer-Encoding: chunked"]))
+        try:
+            for _ in range(100):
+                s.sendall(b"1000\r\n" + b" " * 4096 + b"\r\n")
+        except ConnectionError:
+            pass
+        got, how = read_all(s, 5)
+    check(got.startswith(b"HTTP/1.1 413 ") or (not got and how == "reset"), "413 or reset", got[:200])
+
+
+@case
+def sql_over_100_kib():
+    r = gateway().query("lite", "SELECT '" + "x" * 102400 + "'")
+    eq((400, "SQL_TOO_LONG"), (r.status, r.code), r)
+
+
+@case
+def sql_of_100_kib_passes():
+    r = gateway().query("lite", "SELECT length('" + "x" * (102400 - 18) + "')")
+    eq(200, r.status, r)
+
+
+@case
+def head_over_the_limit():
+    r = gateway().call("GET", "/livez", headers={"X-Long": "a" * 9000}, api=False)
+    eq(431, r.status, r)
+
+
+@case
+def too_many_headers():
+    r = gateway().call("GET", "/livez", headers={f"X-{i}": "a" for i in range(200)}, api=False)
+    eq(431, r.status, r)
+
+
+@case
+def target_too_long():
+    r = gateway().call("GET", "/livez?" + "a" * 9000, api=False)
+    check(r.status in (414, 431), "414 or 431", r)
+
+
+@case
+def too_complex_is_refused():
+    deep = "SELECT 1"
+    for _ in range(40):
+        deep = f"SELECT * FROM ({deep}) AS x"
+    r = gateway().query("lite", deep)
+    eq((400, "TOO_COMPLEX"), (r.status, r.code), r)
+    many = "SELECT 1 WHERE 1 IN (" + ",".join(str(i) for i in range(10001)) + ")"
+    r = gateway().query("lite", many)
+    eq((400, "TOO_COMPLEX"), (r.status, r.code), r)
+
+
+@case
+def a_source_names_all_its_broken_rules():
+    r = gateway().post("/api/v1/datasources", {"name": "", "type": "postgresql", "config": {"port": 0}})
+    eq(400, r.status, r)
+    rules = json.dumps(r.json["error"].get("details"))
+    for rule in ("DS-002", "DS-005", "DS-006"):
+        check(rule in rules, f"details name {rule}", r)
+
+
+@case
+def errors_after_refusals_leave_the_connection_usable():
+    with gateway().socket() as s:
+        for _ in range(3):
+            s.sendall(gateway().request_bytes("POST", "/api/v1/query", b'{"sql":1}'))
+            status, _, body = read_response(s)
+            eq(400, status, body)
+        s.sendall(gateway().request_bytes("GET", "/livez"))
+        eq(200, read_response(s)[0])
+
+
+@case
+def refusals_tell_position_and_token():
+    r = gateway().query("lite", "SELECT 1; DELETE FROM t")
+    details = r.json["error"].get("details") or {}
+    check("position" in details, "details.position", r)
+
+
+@case
+def a_message_never_repeats_a_secret():
+    r = gateway().post("/api/v1/datasources", {
+        "name": "s1", "type": "postgresql",
+        "config": {"host": "h", "username": "u", "password": "hunter2-very-secret", "port": 0}})
+    eq(400, r.status, r)
+    check(b"hunter2" not in r.body, "no secret in the answer", r)
+    check("hunter2" not in gateway().log(), "no secret in the log")
+
+
+main()
