@@ -49,8 +49,18 @@ def build_with(compiler, cxx, folder):
         ok, out = run("meson", "setup", folder, "-Dwerror=true", "--buildtype=release", env=env)
         if not ok:
             return out
-    ok, out = run("ninja", "-C", folder, "-j" + JOBS, env=env)
-    return "" if ok else tail(out, 60)
+    ok, out = run("ninja", "-C", folder, "-j" + JOBS, "-k", "0", "--quiet", env=env)
+    return "" if ok else complaints(out)
+
+
+def complaints(text):
+    """What a compiler says, with the lines that point at it, without the command lines."""
+    lines = text.split("\n")
+    keep = set()
+    for i, line in enumerate(lines):
+        if re.search(r"\b(error|undefined reference|warning)\b", line) and not line.startswith("clang "):
+            keep.update(range(i, min(i + 3, len(lines))))
+    return "\n".join(lines[i] for i in sorted(keep)) or tail(text, 40)
 
 
 def tail(text, lines):
@@ -76,7 +86,9 @@ def gate_layers(_fix):
 def gate_headers(_fix):
     """each header compiles alone, those of include/nexus as C++ too"""
     need("gcc")
-    common = ["-D_GNU_SOURCE", "-DNX_VERSION=\"0\"", "-Iinclude", "-Isrc", "-Itests/unit",
+    _, foreign = run("pkg-config", "--cflags", "libmariadb", "libpq", "yajl", "openssl", "sqlite3",
+                     "libcurl", "libzstd")
+    common = [*foreign.split(), "-D_GNU_SOURCE", "-DNX_VERSION=\"0\"", "-Iinclude", "-Isrc", "-Itests/unit",
               "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", "-fsyntax-only"]
     bad = []
     with tempfile.TemporaryDirectory(prefix="nxlint") as tmp:

@@ -414,7 +414,7 @@ def configure(config=None, sources=None, env=None):
 
 def gateway():
     if "broken" in shared:
-        raise shared["broken"]
+        raise type(shared["broken"])(*shared["broken"].args)
     if "gateway" not in shared:
         args = shared.get("args", {})
         try:
