@@ -54,8 +54,9 @@ start() {
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/nexus-mariadb.XXXXXX")
 	user=$(id -un)
 	if [ "$user" = root ]; then
-		user=mysql
-		chown mysql "$dir"
+		user=mysql # made by Debian's mariadb-server; the core package alone does without
+		id mysql >/dev/null 2>&1 || user=nobody
+		chown "$user" "$dir"
 		chmod 755 "$dir"
 	fi
 	mariadb-install-db --no-defaults --user="$user" --datadir="$dir/data" \
@@ -63,8 +64,8 @@ start() {
 		die "mariadb-install-db failed, see $dir/install.log"
 	if [ "$ssl" ]; then
 		certificates "$dir" || die "openssl failed, see $dir/openssl.log"
-		if [ "$user" = mysql ]; then
-			chown mysql "$dir/server.key"
+		if [ "$user" != "$(id -un)" ]; then
+			chown "$user" "$dir/server.key"
 		fi
 		set -- --ssl-cert="$dir/server.pem" --ssl-key="$dir/server.key" --ssl-ca="$dir/ca.pem" "$@"
 	fi
