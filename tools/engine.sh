@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -x tools/fetch-duckdb.sh ] || exit 0
-tools/fetch-duckdb.sh || {
+tools/fetch-duckdb.sh >/dev/null || {
 	echo "engine: could not fetch libduckdb; building without the duckdb driver" >&2
 	[ "${NEXUS_REQUIRE_ENGINE:-}" != 1 ]
 }
