@@ -86,6 +86,19 @@ struct nx_table_entry {
 NX_NODISCARD enum nx_code nx_table_list(const struct nx_tables *t, struct nx_table_entry **ret,
 					struct nx_error *err);
 
+/* output.c: chunks to frames, on a thread of its own from the second chunk on. A failure there ends
+ * the process with an ERROR frame. */
+struct nx_session;
+struct nx_output;
+/* Sends SCHEMA. */
+NX_NODISCARD enum nx_code nx_output_new(struct nx_session *s, duckdb_result *r,
+					struct nx_output **ret, struct nx_error *err);
+/* Takes the chunk, also on failure. *done: max_rows are sent and there is one row more. */
+NX_NODISCARD enum nx_code nx_output_chunk(struct nx_output *o, duckdb_data_chunk chunk, bool *done,
+					  struct nx_error *err);
+void nx_output_flush(struct nx_output *o); /* all chunks are sent, the thread has ended */
+void nx_output_end(struct nx_output *o);   /* END */
+
 /* query.c: one request, start to end. Sends SCHEMA .. END or leaves the error to the caller. */
 struct nx_session {
 	int fd;

@@ -1,13 +1,7 @@
-/* One request in a worker: lock the session down, make the views its SQL names, prepare, bind, run,
- * encode, send. Layers B to D of the read-only gate are here: a locked instance without external
+/* One request in a worker: lock the session down, make the views its SQL names, prepare, bind, run;
+ * output.c encodes and sends. Layers B to D of the read-only gate are here: a locked instance without external
  * access beyond one folder, exactly one statement, and that a SELECT, before anything runs. */
 #include "engine/engine_int.h"
-
-#include <stdio.h>
-
-#include "encode/encode.h"
-
-#define FRAME_BYTES (256u << 10) /* aimed at; one row may go over */
 
 static enum nx_code no_memory(struct nx_error *err)
 {
@@ -203,138 +197,27 @@ static enum nx_code bind(struct nx_session *s, duckdb_prepared_statement p, stru
 
 /* running */
 
-struct output {
-	struct nx_schema schema;
-	struct nx_vector **vectors;
-	struct nx_column *cols;
-	struct nx_encoder *encoder; /* NULL: batches of text */
-	struct nx_buf buf;
-	uint32_t step;      /* rows a frame, adapted to their size */
-	uint64_t skip, left; /* rows still to drop, rows still to send */
-	uint64_t sent;
-	bool more;
-};
-
-static enum nx_code output_new(struct nx_session *s, duckdb_result *r, struct output *o,
-			       struct nx_error *err)
-{
-	const struct nx_wire_request *req = s->tables.req;
-	idx_t n = duckdb_column_count(r);
-	if (n > NX_WIRE_MAX_FIELDS)
-		return nx_fail(err, NX_E_TOO_COMPLEX, "the result has too many columns");
-	struct nx_field *f = nx_arena_array(s->arena, n, sizeof *f);
-	o->vectors = nx_arena_array(s->arena, n, sizeof(struct nx_vector *));
-	o->cols = nx_arena_array(s->arena, n, sizeof *o->cols);
-	if (!f || !o->vectors || !o->cols)
-		return no_memory(err);
-	enum nx_code code = NX_OK;
-	for (idx_t i = 0; i < n && code == NX_OK; i++) {
-		struct nx_str name = nx_arena_str(s->arena, nx_str(duckdb_column_name(r, i)));
-		if (!name.ptr)
-			return no_memory(err);
-		duckdb_logical_type t = duckdb_column_logical_type(r, i);
-		code = nx_field_fill(t, name, s->arena, 0, &f[i], err);
-		if (code == NX_OK)
-			code = nx_vector_new(t, &f[i], s->arena, &o->vectors[i], err);
-		duckdb_destroy_logical_type(&t);
-	}
-	if (code)
-		return code;
-	o->schema = (struct nx_schema){ (uint32_t)n, f };
-	o->skip = req->skip_rows;
-	o->left = req->max_rows;
-	o->step = UINT32_MAX;
-	nx_buf_init(&o->buf, NX_WIRE_MAX_ROWS);
-	nx_wire_put_schema(&o->buf, &o->schema);
-	if (o->buf.failed || o->buf.len > NX_WIRE_MAX_OTHER)
-		return nx_fail(err, NX_E_TOO_COMPLEX, "the result's schema is too large");
-	nx_frame_send(s->fd, NX_WIRE_SCHEMA, 0, false, nx_buf_str(&o->buf));
-	if (req->kind == NX_WIRE_QUERY) {
-		o->encoder = nx_encoder_new(&o->schema, &req->encoding);
-		if (!o->encoder)
-			return no_memory(err);
-	}
-	return NX_OK;
-}
-
-static enum nx_code send_rows(struct nx_session *s, struct output *o, const struct nx_batch *b,
-			      uint32_t from, uint32_t to, struct nx_error *err)
-{
-	while (from < to) {
-		uint32_t end = to - from > o->step ? from + o->step : to;
-		nx_buf_clear(&o->buf);
-		enum nx_code code = nx_encoder_rows(o->encoder, b, from, end, &o->buf, err);
-		if (code)
-			return code;
-		if (o->buf.failed)
-			return nx_fail(err, NX_E_RESULT_TOO_LARGE, "a row is over %u MiB",
-				       NX_WIRE_MAX_ROWS >> 20);
-		nx_frame_send(s->fd, NX_WIRE_ROWS, end - from, false, nx_buf_str(&o->buf));
-		size_t row = o->buf.len / (end - from) + 1;
-		o->step = row > FRAME_BYTES ? 1 : (uint32_t)(FRAME_BYTES / row) * 2;
-		from = end;
-	}
-	return NX_OK;
-}
-
-static enum nx_code send_batch(struct nx_session *s, struct output *o, const struct nx_batch *b,
-			       struct nx_error *err)
-{
-	nx_buf_clear(&o->buf);
-	nx_wire_put_batch(&o->buf, b);
-	if (o->buf.failed || o->buf.len > NX_WIRE_MAX_OTHER)
-		return nx_fail(err, NX_E_RESULT_TOO_LARGE, "the catalog is too large");
-	nx_frame_send(s->fd, NX_WIRE_BATCH, b->nrows, false, nx_buf_str(&o->buf));
-	return NX_OK;
-}
-
-/* *done: the limit is reached and one row more was seen. */
-static enum nx_code send_chunk(struct nx_session *s, struct output *o, duckdb_data_chunk chunk,
-			       bool *done, struct nx_error *err)
-{
-	idx_t n = duckdb_data_chunk_get_size(chunk);
-	uint64_t from = o->skip < n ? o->skip : n;
-	o->skip -= from;
-	uint64_t rows = n - from;
-	if (rows > o->left) {
-		rows = o->left;
-		o->more = *done = true;
-	}
-	o->left -= o->left == UINT64_MAX ? 0 : rows;
-	if (!rows)
-		return NX_OK;
-	for (uint32_t c = 0; c < o->schema.nfields; c++) {
-		enum nx_code code = nx_vector_load(o->vectors[c],
-						   duckdb_data_chunk_get_vector(chunk, c), n,
-						   &o->cols[c], err);
-		if (code)
-			return code;
-	}
-	struct nx_batch b = { (uint32_t)n, o->schema.nfields, o->cols };
-	o->sent += rows;
-	return o->encoder ? send_rows(s, o, &b, (uint32_t)from, (uint32_t)(from + rows), err)
-			  : send_batch(s, o, &b, err);
-}
-
 static enum nx_code stream(struct nx_session *s, duckdb_result *r, struct nx_error *err)
 {
-	struct output o = { 0 };
-	enum nx_code code = output_new(s, r, &o, err);
+	struct nx_output *o;
+	enum nx_code code = nx_output_new(s, r, &o, err);
+	if (code)
+		return code;
 	bool done = false;
 	while (code == NX_OK && !done) {
 		duckdb_data_chunk chunk = duckdb_fetch_chunk(*r);
-		if (!chunk) {
-			const char *why = duckdb_result_error(r);
-			if (why && *why)
-				code = result_fault(s, r, err);
-			break;
+		if (chunk) {
+			code = nx_output_chunk(o, chunk, &done, err);
+			continue;
 		}
-		if (duckdb_data_chunk_get_size(chunk))
-			code = send_chunk(s, &o, chunk, &done, err);
-		duckdb_destroy_data_chunk(&chunk);
+		const char *why = duckdb_result_error(r);
+		if (why && *why)
+			code = result_fault(s, r, err);
+		break;
 	}
+	nx_output_flush(o);
 	if (code == NX_OK)
-		nx_frame_send(s->fd, NX_WIRE_END, o.sent, o.more, NX_STR(""));
+		nx_output_end(o);
 	return code;
 }
 

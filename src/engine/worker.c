@@ -23,6 +23,7 @@ static const char *const prepare_sql[] = {
 	"SET streaming_buffer_size='8MB'", /* scan and encoder overlap from here on; measured */
 	"SET enable_external_file_cache=false", /* the page cache does that, for all workers */
 	"SET errors_as_json=true",
+	"SET parquet_metadata_cache=true", /* the view and the query read the same footer */
 	"SET enable_progress_bar=false",
 	"SET enable_logging=false",
 };
