@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build=${BUILD:-build}
-home=${NEXUS_HOME:-.nexus}
+home=$(realpath -m "${NEXUS_HOME:-.nexus}")
 port=${PORT:-8080}
 config=${NEXUS_CONFIG:-examples/quickstart/nexus.yaml}
 sql="SELECT region, count(*) AS orders, sum(amount) AS revenue FROM 'orders.parquet' GROUP BY region ORDER BY revenue DESC"
@@ -27,7 +27,9 @@ if ! ninja -C "$build" -n | grep -q 'no work to do'; then
 	say "compiling (about a minute the first time)"
 	ninja -C "$build" -j"${JOBS:-$(nproc)}" --quiet
 fi
-[ -x "$build/nexus" ] || die "$build/nexus was not built: the gateway program is not in this tree yet"
+nexus=$build/nexus
+[ -x "$nexus" ] || nexus=$build/src/cli/nexus
+[ -x "$nexus" ] || die "no nexus in $build/: the gateway program is not in this tree yet"
 
 mkdir -p "$home"
 chmod 700 "$home"
@@ -46,7 +48,7 @@ if [ -s "$portfile" ] && curl -fsS -m 1 "http://127.0.0.1:$(cat "$portfile")/liv
 else
 	rm -f "$portfile"
 	log=$home/nexus.log
-	NEXUS_HOME=$home "$build/nexus" serve -c "$config" --listen "127.0.0.1:$port" \
+	NEXUS_HOME=$home "$nexus" serve -c "$config" --listen "127.0.0.1:$port" \
 		--port-file "$portfile" 2>>"$log" &
 	pid=$!
 	stop() { kill -TERM "$pid" 2>/dev/null || true; }
@@ -65,12 +67,14 @@ body=$(printf '{"dataSource":"%s","sql":"%s"}' "$source_name" "$sql")
 say "POST $url/api/v1/query"
 echo "     $sql"
 echo
-curl -sS -m 30 "$url/api/v1/query?format=csv" -H 'Content-Type: application/json' -d "$body" |
+# The key goes through a file: an argument would show in the process list.
+curl -sS -m 30 "$url/api/v1/query" -H 'Content-Type: application/json' -H 'Accept: text/csv' \
+	-H @- -d "$body" <<<"X-API-Key: $(cat "$home/admin.key")" |
 	if command -v column >/dev/null; then column -s, -t; else cat; fi
 echo
 echo "Try it yourself:"
 echo
-echo "curl -s $url/api/v1/query -H 'Content-Type: application/json' -d '${body//\'/\'\\\'\'}'"
+echo "curl -s $url/api/v1/query -H \"X-API-Key: \$(cat $home/admin.key)\" -H 'Content-Type: application/json' -d '${body//\'/\'\\\'\'}'"
 echo
 if [ $running = yes ]; then
 	exit 0

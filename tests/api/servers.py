@@ -36,7 +36,17 @@ class Server:
 
 
 class Postgres(Server):
+    """The gateway logs in as `api`: not a superuser, but it may write every table on purpose."""
     database = "postgres"
+
+    def prepare(self):
+        self.sql("""
+            CREATE ROLE api LOGIN PASSWORD 'api-secret';
+            GRANT ALL ON SCHEMA public TO api;
+            ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO api;""")
+
+    def source(self, name, **config):
+        return super().source(name, **{"username": "api", "password": "api-secret", **config})
 
     def sql(self, text):
         """Rows as lists of text, by psql as the owner."""
@@ -63,6 +73,9 @@ class Postgres(Server):
 
 class Mariadb(Server):
     database = "nx"
+
+    def prepare(self):
+        pass  # the script made the accounts
 
     def sql(self, text):
         p = subprocess.run(["mariadb", "--no-defaults", "-u", "root", "-S", self.info["SOCKET"],
@@ -114,12 +127,14 @@ def get(kind):
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not os.path.exists(note):
                 info = start(kind)
+                KINDS[kind][0](kind, info).prepare()
                 with open(note, "w", encoding="utf-8") as f:
                     json.dump(info, f)
         with open(note, encoding="utf-8") as f:
             info = json.load(f)
     else:
         info = start(kind)
+        KINDS[kind][0](kind, info).prepare()
         nxtest.closers.insert(0, lambda: stop(kind, info))
     server = KINDS[kind][0](kind, info)
     nxtest.shared[kind] = server

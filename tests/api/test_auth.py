@@ -39,7 +39,7 @@ def query(tok, sql="SELECT 1"):
 
 def command_line(*args):
     path = os.path.join(gateway().home, "nexus.yaml")
-    p = subprocess.run([find_binary(), *args, "-c", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    p = subprocess.run([find_binary(), *args, "-c", path, "--url", f"http://127.0.0.1:{gateway().port}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                        env=gateway().env, timeout=20 * SLOW, cwd=gateway().home)
     return p
 
@@ -140,10 +140,35 @@ def a_cursor_belongs_to_its_user():
 
 @case
 def token_command_makes_a_token():
-    p = command_line("token", "--role=analyst", "--subject=cli")
-    check(p.returncode == 0, "nexus token", p.stdout, p.stderr)
-    tok = p.stdout.decode().strip().split()[-1]
-    eq(200, query(tok).status)
+    p = command_line("token", "create", "cli", "--role", "analyst", "--jwt")
+    check(p.returncode == 0, "nexus token create", p.stdout, p.stderr)
+    eq(200, query(p.stdout.decode().strip()).status)
+
+
+@case
+def an_api_key_lives_until_it_is_revoked():
+    p = command_line("token", "create", "robot", "--role", "agent")
+    check(p.returncode == 0, "nexus token create", p.stdout, p.stderr)
+    key = {"X-API-Key": p.stdout.decode().strip()}
+    body = {"dataSource": "lite", "sql": "SELECT 1"}
+    eq(200, gateway().post("/api/v1/query", body, headers=key).status)
+    eq(401, gateway().post("/api/v1/query", body, headers={"X-API-Key": key["X-API-Key"] + "x"}).status)
+    eq(403, gateway().get("/api/v1/keys", headers=key).status)
+    keys = call("GET", "/api/v1/keys", token()).data_list()
+    check(key["X-API-Key"] not in json.dumps(keys), "keys are listed without their secret")
+    kid = [k["id"] for k in keys if k["name"] == "robot"][0]
+    eq(204, call("DELETE", "/api/v1/keys/" + kid, token()).status)
+    eq(401, gateway().post("/api/v1/query", body, headers=key).status)
+
+
+@case
+def the_first_admin_key_is_private():
+    path = os.path.join(gateway().config["dataDir"], "admin.key")
+    eq(0o600, os.stat(path).st_mode & 0o777)
+    with open(path, encoding="ascii") as f:
+        key = f.read().strip()
+    eq(200, gateway().get("/api/v1/keys", headers={"X-API-Key": key}).status)
+    check(key not in gateway().log(), "not in the log")
 
 
 @case
