@@ -9,13 +9,15 @@
  * is composed, the names are bound. */
 static enum nx_code browse(struct nx_conn *c, const struct nx_query *limits, const char *head,
 			   const char *tail, struct nx_str schema, struct nx_str table,
-			   struct nx_stream **ret, enum nx_conn_state *ret_state, struct nx_error *err)
+			   struct nx_stream **ret, enum nx_conn_state *ret_state,
+			   struct nx_error *err)
 {
 	struct nx_query q = *limits;
 	struct nx_value *names = nx_arena_array(limits->arena, 2, sizeof(*names));
-	char *sql = nx_arena_printf(limits->arena, "%s WHERE %s%s%s", head,
-				    schema.len ? "TABLE_SCHEMA = ?" : "TABLE_SCHEMA NOT IN " OURS_NOT,
-				    table.len ? " AND TABLE_NAME = ?" : "", tail);
+	char *sql =
+		nx_arena_printf(limits->arena, "%s WHERE %s%s%s", head,
+				schema.len ? "TABLE_SCHEMA = ?" : "TABLE_SCHEMA NOT IN " OURS_NOT,
+				table.len ? " AND TABLE_NAME = ?" : "", tail);
 	if (!names || !sql) {
 		*ret_state = NX_CONN_CLEAN;
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
@@ -34,40 +36,51 @@ static enum nx_code browse(struct nx_conn *c, const struct nx_query *limits, con
 enum nx_code my_tables(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
 		       struct nx_stream **ret, enum nx_conn_state *ret_state, struct nx_error *err)
 {
-	return browse(c, limits,
-		      "SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `name`, CASE TABLE_TYPE "
-		      "WHEN 'BASE TABLE' THEN 'table' WHEN 'VIEW' THEN 'view' WHEN 'SYSTEM VIEW' THEN "
-		      "'view' ELSE LOWER(TABLE_TYPE) END AS `kind`, TABLE_COMMENT AS `comment`, "
-		      "CAST(TABLE_ROWS AS SIGNED) AS `row_estimate` FROM information_schema.TABLES",
-		      " ORDER BY TABLE_SCHEMA, TABLE_NAME", schema, nx_strn(NULL, 0), ret, ret_state,
-		      err);
+	return browse(
+		c, limits,
+		"SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `name`, CASE TABLE_TYPE "
+		"WHEN 'BASE TABLE' THEN 'table' WHEN 'VIEW' THEN 'view' WHEN 'SYSTEM VIEW' THEN "
+		"'view' ELSE LOWER(TABLE_TYPE) END AS `kind`, TABLE_COMMENT AS `comment`, "
+		"CAST(TABLE_ROWS AS SIGNED) AS `row_estimate` FROM information_schema.TABLES",
+		" ORDER BY TABLE_SCHEMA, TABLE_NAME", schema, nx_strn(NULL, 0), ret, ret_state,
+		err);
 }
 
 enum nx_code my_columns(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
 			struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
 			struct nx_error *err)
 {
-	return browse(c, limits,
-		      "SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, COLUMN_NAME AS `name`, "
-		      "CAST(ORDINAL_POSITION AS SIGNED) AS `position`, COLUMN_TYPE AS `type`, "
-		      "IS_NULLABLE = 'YES' AS `nullable`, COLUMN_KEY AS `key`, COLUMN_COMMENT AS "
-		      "`comment` FROM information_schema.COLUMNS",
-		      " ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION", schema, table, ret,
-		      ret_state, err);
+	return browse(
+		c, limits,
+		"SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, COLUMN_NAME AS `name`, "
+		"CAST(ORDINAL_POSITION AS SIGNED) AS `position`, COLUMN_TYPE AS `type`, "
+		"IS_NULLABLE = 'YES' AS `nullable`, COLUMN_KEY AS `key`, COLUMN_COMMENT AS "
+		"`comment` FROM information_schema.COLUMNS",
+		" ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION", schema, table, ret,
+		ret_state, err);
 }
 
 /* --- grants -------------------------------------------------------------------------------- */
 
 static const char *const writing[] = {
-	"ALL PRIVILEGES", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "INDEX", "TRIGGER",
-	"EVENT", "CREATE VIEW", "CREATE ROUTINE", "ALTER ROUTINE", "CREATE TABLESPACE",
-	"DELETE HISTORY", "DELETE VERSIONING ROWS", "CREATE ROLE", "DROP ROLE",
+	"ALL PRIVILEGES", "INSERT",
+	"UPDATE",	  "DELETE",
+	"CREATE",	  "DROP",
+	"ALTER",	  "INDEX",
+	"TRIGGER",	  "EVENT",
+	"CREATE VIEW",	  "CREATE ROUTINE",
+	"ALTER ROUTINE",  "CREATE TABLESPACE",
+	"DELETE HISTORY", "DELETE VERSIONING ROWS",
+	"CREATE ROLE",	  "DROP ROLE",
 };
 
-static const char *const ruling[] = { /* on *.* */
-	"ALL PRIVILEGES", "SUPER", "CREATE USER", "GRANT OPTION", "SET USER", "SET_USER_ID",
-	"SYSTEM_USER", "SYSTEM_VARIABLES_ADMIN", "SHUTDOWN", "READ_ONLY ADMIN", "READ ONLY ADMIN",
-	"CONNECTION ADMIN", "CONNECTION_ADMIN", "FEDERATED ADMIN", "BINLOG ADMIN", "RELOAD", "ROLE_ADMIN",
+static const char *const ruling[] = {
+	/* on *.* */
+	"ALL PRIVILEGES",   "SUPER",	       "CREATE USER",	  "GRANT OPTION",
+	"SET USER",	    "SET_USER_ID",     "SYSTEM_USER",	  "SYSTEM_VARIABLES_ADMIN",
+	"SHUTDOWN",	    "READ_ONLY ADMIN", "READ ONLY ADMIN", "CONNECTION ADMIN",
+	"CONNECTION_ADMIN", "FEDERATED ADMIN", "BINLOG ADMIN",	  "RELOAD",
+	"ROLE_ADMIN",
 };
 
 static bool among(struct nx_str name, const char *const *list, size_t n)
@@ -107,7 +120,8 @@ static bool next_privilege(struct nx_str s, size_t *pos, struct nx_str *ret)
 			end = i;
 		else if (ch == ')' && depth > 0)
 			depth--;
-		if (depth == 0 && (ch == ',' || nx_str_starts(nx_strn(s.ptr + i, s.len - i), NX_STR(" ON "))))
+		if (depth == 0 &&
+		    (ch == ',' || nx_str_starts(nx_strn(s.ptr + i, s.len - i), NX_STR(" ON "))))
 			break;
 	}
 	if (i >= s.len)
@@ -135,7 +149,8 @@ void my_grant_line(struct nx_str line, struct nx_grants *ret)
 		bool global = nx_str_starts(object, NX_STR("*.* "));
 		ret->can_write |= writes;
 		ret->can_files |= files && global;
-		ret->superuser |= (rules || nx_str_ends(line, NX_STR("WITH GRANT OPTION"))) && global;
+		ret->superuser |=
+			(rules || nx_str_ends(line, NX_STR("WITH GRANT OPTION"))) && global;
 		return;
 	}
 }
@@ -159,8 +174,9 @@ enum nx_code my_probe(struct nx_conn *base, int64_t deadline, struct nx_grants *
 			my_grant_line(nx_str(row[0]), &g);
 	mysql_free_result(res);
 	snprintf(g.summary, sizeof(g.summary), "%llu grants: %s%s%s%s", lines,
-		 g.superuser ? "administers the server, " : "", g.can_files ? "reads and writes files, " : "",
-		 g.can_write ? "can write data" : "", g.can_write || g.superuser || g.can_files ? "" : "read only");
+		 g.superuser ? "administers the server, " : "",
+		 g.can_files ? "reads and writes files, " : "", g.can_write ? "can write data" : "",
+		 g.can_write || g.superuser || g.can_files ? "" : "read only");
 	*ret = g;
 	return NX_OK;
 }

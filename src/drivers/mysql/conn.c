@@ -7,7 +7,7 @@
  *
  * Queries (query.c) use the blocking calls: a fetch per row must be cheap. They are bounded by
  * cancel(): KILL QUERY over a second connection, again while the query does not end, and as the
- * last resort shutdown() of the socket, through a duplicate of the descriptor that stays ours
+ * last resort a reset of the socket, through a duplicate of the descriptor that stays ours
  * whatever the library closes. */
 #include "mysql_int.h"
 
@@ -27,13 +27,14 @@
 #define MS INT64_C(1000000)
 
 enum {
-	MAX_PACKET = 64 << 20,         /* one row */
-	ASYNC_STACK = 256 << 10,       /* of the library's coroutine: address space, touched on use */
-	READ_TIMEOUT_S = 3600,         /* backstop only: deadlines end a query much earlier */
+	MAX_PACKET = 64 << 20, /* one row */
+	ASYNC_STACK = 256 << 10, /* of the library's coroutine: address space, touched on use */
+	READ_TIMEOUT_S = 3600, /* backstop only: deadlines end a query much earlier */
 	WRITE_TIMEOUT_S = 60,
-	LOCK_WAIT_S = 30,              /* for a table's definition while an ALTER runs */
-	KILL_NS = 2000000000,          /* all that cancel() may take */
+	LOCK_WAIT_S = 30, /* for a table's definition while an ALTER runs */
+	KILL_NS = 2000000000, /* all that cancel() may take */
 	KILL_PATIENCE_NS = 1000000000, /* of that, for the query to notice */
+	RELEASE_NS = 10000000, /* for its thread to come and read the rest */
 };
 
 /* --- waiting ------------------------------------------------------------------------------- */
@@ -192,7 +193,8 @@ static enum nx_code login(const struct my_source *s, int64_t deadline, MYSQL **r
 	 * it is. No password has left in the clear: the plug-ins allowed then do not send one. */
 	if (s->ssl >= MY_SSL_REQUIRE && !mysql_get_ssl_cipher(my)) {
 		mysql_close(my);
-		return nx_fail(err, NX_E_SOURCE_AUTH, "The source does not offer TLS, which ssl requires.");
+		return nx_fail(err, NX_E_SOURCE_AUTH,
+			       "The source does not offer TLS, which ssl requires.");
 	}
 	*ret = my;
 	return NX_OK;
@@ -214,8 +216,8 @@ static void keep_alive(int fd)
  * SQL is read: layer A counts on "..." being a string and on backslash escapes. */
 static bool compose_session(struct my_conn *c)
 {
-	const char *read_only = !c->is_mariadb && c->version >= 50720 ? "transaction_read_only" :
-									"tx_read_only";
+	const char *read_only =
+		!c->is_mariadb && c->version >= 50720 ? "transaction_read_only" : "tx_read_only";
 	const char *group = c->is_mariadb || c->version < 50700 ? "" : "ONLY_FULL_GROUP_BY,";
 	c->net_limit_ms = c->source->timeout_ms + 10000;
 	char limit[80] = "";
@@ -228,11 +230,12 @@ static bool compose_session(struct my_conn *c)
 			     (long long)c->net_limit_ms);
 	c->has_net_limit = n > 0;
 	c->has_row_cap = true;
-	n = snprintf(c->session_sql, sizeof(c->session_sql),
-		     "SET NAMES utf8mb4, SESSION autocommit = 1, SESSION %s = 1, SESSION sql_mode = "
-		     "'%sSTRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
-		     "SESSION time_zone = '+00:00', SESSION lock_wait_timeout = %d%s",
-		     read_only, group, LOCK_WAIT_S, limit);
+	n = snprintf(
+		c->session_sql, sizeof(c->session_sql),
+		"SET NAMES utf8mb4, SESSION autocommit = 1, SESSION %s = 1, SESSION sql_mode = "
+		"'%sSTRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
+		"SESSION time_zone = '+00:00', SESSION lock_wait_timeout = %d%s",
+		read_only, group, LOCK_WAIT_S, limit);
 	return n > 0 && (size_t)n < sizeof(c->session_sql);
 }
 
@@ -259,10 +262,12 @@ static enum nx_code verify_session(struct my_conn *c, int64_t deadline, struct n
 	} else if (strcmp(row[2], "utf8mb4") != 0) {
 		code = nx_fail(err, NX_E_SOURCE_FAILED, "The source does not speak utf8mb4.");
 	} else if (strcmp(row[3], "1") != 0) {
-		code = nx_fail(err, NX_E_SOURCE_FAILED, "The source did not make the session read-only.");
+		code = nx_fail(err, NX_E_SOURCE_FAILED,
+			       "The source did not make the session read-only.");
 	} else if (strstr(row[4], "ANSI_QUOTES") || strstr(row[4], "NO_BACKSLASH_ESCAPES") ||
 		   strcmp(row[5], "+00:00") != 0) {
-		code = nx_fail(err, NX_E_SOURCE_FAILED, "The source did not take the session's settings.");
+		code = nx_fail(err, NX_E_SOURCE_FAILED,
+			       "The source did not take the session's settings.");
 	} else {
 		c->id = strtoull(row[0], NULL, 10);
 		snprintf(c->identity, sizeof(c->identity), "%s", row[1]);
@@ -327,9 +332,9 @@ enum nx_code my_connect(struct nx_source *base, int64_t deadline, struct nx_conn
 fail:
 	my_break(c);
 	my_disconnect(&c->base);
-	return code == NX_E_QUERY_TIMEOUT ?
-		       nx_fail(err, NX_E_CONNECT_TIMEOUT, "The source did not answer in time.") :
-		       code;
+	return code == NX_E_QUERY_TIMEOUT
+		       ? nx_fail(err, NX_E_CONNECT_TIMEOUT, "The source did not answer in time.")
+		       : code;
 }
 
 void my_break(struct my_conn *c)
@@ -344,7 +349,8 @@ void my_disconnect(struct nx_conn *base)
 	struct my_conn *c = (struct my_conn *)base;
 	if (!c)
 		return;
-	mysql_close(c->my); /* also takes the statements off the wire: dropping them sends nothing */
+	mysql_close(
+		c->my); /* also takes the statements off the wire: dropping them sends nothing */
 	my_stmts_drop(c);
 	if (c->fd >= 0)
 		close(c->fd);
@@ -367,7 +373,8 @@ static enum nx_code reset_once(struct my_conn *c, int64_t deadline, struct nx_er
 	int failed = 0;
 	int status = mysql_reset_connection_start(&failed, c->my);
 	while (status)
-		status = mysql_reset_connection_cont(&failed, c->my, wait_for(c->my, status, deadline));
+		status = mysql_reset_connection_cont(&failed, c->my,
+						     wait_for(c->my, status, deadline));
 	if (failed)
 		return fail_at(c->my, deadline, MY_AT_EXECUTE, err);
 	my_stmts_drop(c); /* the server has dropped its side */
@@ -451,6 +458,28 @@ bool my_kill(struct my_conn *c)
 	return done;
 }
 
+/* Until the stream is released, or `until`. */
+static bool wait_released(struct my_shared *s, int64_t until)
+{
+	struct timespec ts = at(until);
+	int rc = 0;
+	pthread_mutex_lock(&s->lock);
+	while (s->running && rc == 0)
+		rc = pthread_cond_timedwait(&s->changed, &s->lock, &ts);
+	bool released = !s->running;
+	pthread_mutex_unlock(&s->lock);
+	return released;
+}
+
+/* Resets the connection: a mere shutdown() would leave a server that waits for our window waiting.
+ * Who polls the socket wakes up. */
+static void cut(struct my_conn *c)
+{
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	if (connect(c->fd, &none, sizeof(none)) != 0)
+		shutdown(c->fd, SHUT_RDWR);
+}
+
 void my_cancel(struct nx_conn *base)
 {
 	struct my_conn *c = (struct my_conn *)base;
@@ -463,8 +492,9 @@ void my_cancel(struct nx_conn *base)
 	s->cancelled = true;
 	s->killing = true;
 	pthread_mutex_unlock(&s->lock);
-	if (!my_kill(c))
-		shutdown(c->fd, SHUT_RDWR);
+	/* A server that is blocked on sending to a reader who does not read heeds no KILL QUERY. */
+	if (!my_kill(c) || !wait_released(s, nx_now() + RELEASE_NS))
+		cut(c);
 	pthread_mutex_lock(&s->lock);
 	s->killing = false;
 	pthread_cond_broadcast(&s->changed);

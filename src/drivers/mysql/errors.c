@@ -13,12 +13,12 @@ static const struct row {
 	enum show show;
 } rows[] = {
 	/* the SQL itself */
-	{ 1064, NX_E_SQL_PARSE, TEXT },        /* syntax */
+	{ 1064, NX_E_SQL_PARSE, TEXT }, /* syntax */
 	{ 1149, NX_E_SQL_PARSE, TEXT },
 	{ 1065, NX_E_EMPTY_QUERY, TEXT },
-	{ 1295, NX_E_RO_STATEMENT, HIDE },     /* not in the prepared statement protocol */
-	{ 1792, NX_E_RO_SERVER, TEXT },        /* write in a READ ONLY transaction */
-	{ 1290, NX_E_RO_SERVER, TEXT },        /* --read-only and other options forbid it */
+	{ 1295, NX_E_RO_STATEMENT, HIDE }, /* not in the prepared statement protocol */
+	{ 1792, NX_E_RO_SERVER, TEXT }, /* write in a READ ONLY transaction */
+	{ 1290, NX_E_RO_SERVER, TEXT }, /* --read-only and other options forbid it */
 	{ 1836, NX_E_RO_SERVER, TEXT },
 	{ 1146, NX_E_UNDEFINED_OBJECT, TEXT }, /* table */
 	{ 1051, NX_E_UNDEFINED_OBJECT, TEXT },
@@ -31,28 +31,28 @@ static const struct row {
 	{ 1176, NX_E_UNDEFINED_OBJECT, TEXT }, /* index in a hint */
 	{ 4091, NX_E_UNDEFINED_OBJECT, TEXT }, /* sequence */
 	{ 1193, NX_E_UNDEFINED_OBJECT, TEXT }, /* system variable */
-	{ 1210, NX_E_SQL_ERROR, HIDE },        /* arguments; may quote them */
-	{ 1390, NX_E_PARAMETER_COUNT, HIDE },  /* over 65535 placeholders */
-	{ 1436, NX_E_TOO_COMPLEX, HIDE },      /* thread stack */
+	{ 1210, NX_E_SQL_ERROR, HIDE }, /* arguments; may quote them */
+	{ 1390, NX_E_PARAMETER_COUNT, HIDE }, /* over 65535 placeholders */
+	{ 1436, NX_E_TOO_COMPLEX, HIDE }, /* thread stack */
 	{ 4002, NX_E_TOO_COMPLEX, HIDE },
-	{ 1104, NX_E_TOO_COMPLEX, TEXT },      /* max_join_size */
-	{ 1116, NX_E_TOO_COMPLEX, TEXT },      /* too many tables in a join */
+	{ 1104, NX_E_TOO_COMPLEX, TEXT }, /* max_join_size */
+	{ 1116, NX_E_TOO_COMPLEX, TEXT }, /* too many tables in a join */
 	{ 1117, NX_E_TOO_COMPLEX, TEXT },
-	{ 1153, NX_E_SQL_TOO_LONG, HIDE },     /* packet over max_allowed_packet */
+	{ 1153, NX_E_SQL_TOO_LONG, HIDE }, /* packet over max_allowed_packet */
 	/* login and rights */
 	{ 1044, NX_E_SOURCE_PERMISSION, HIDE }, /* no access to a database; at login: SOURCE_AUTH */
 	{ 1045, NX_E_SOURCE_AUTH, HIDE },
 	{ 1698, NX_E_SOURCE_AUTH, HIDE },
-	{ 1251, NX_E_SOURCE_AUTH, HIDE },      /* authentication protocol */
+	{ 1251, NX_E_SOURCE_AUTH, HIDE }, /* authentication protocol */
 	{ 1275, NX_E_SOURCE_AUTH, HIDE },
-	{ 1524, NX_E_SOURCE_AUTH, HIDE },      /* plugin not loaded */
-	{ 1820, NX_E_SOURCE_AUTH, HIDE },      /* password must be changed */
+	{ 1524, NX_E_SOURCE_AUTH, HIDE }, /* plugin not loaded */
+	{ 1820, NX_E_SOURCE_AUTH, HIDE }, /* password must be changed */
 	{ 1862, NX_E_SOURCE_AUTH, HIDE },
-	{ 3118, NX_E_SOURCE_AUTH, HIDE },      /* account locked */
+	{ 3118, NX_E_SOURCE_AUTH, HIDE }, /* account locked */
 	{ 4151, NX_E_SOURCE_AUTH, HIDE },
-	{ 3159, NX_E_SOURCE_AUTH, HIDE },      /* require_secure_transport */
-	{ 1129, NX_E_SOURCE_DOWN, HIDE },      /* host blocked */
-	{ 1130, NX_E_SOURCE_AUTH, HIDE },      /* host not allowed */
+	{ 3159, NX_E_SOURCE_AUTH, HIDE }, /* require_secure_transport */
+	{ 1129, NX_E_SOURCE_DOWN, HIDE }, /* host blocked */
+	{ 1130, NX_E_SOURCE_AUTH, HIDE }, /* host not allowed */
 	{ 1142, NX_E_SOURCE_PERMISSION, HIDE }, /* table */
 	{ 1143, NX_E_SOURCE_PERMISSION, HIDE }, /* column */
 	{ 1227, NX_E_SOURCE_PERMISSION, HIDE },
@@ -62,27 +62,27 @@ static const struct row {
 	{ 1449, NX_E_SOURCE_PERMISSION, HIDE }, /* definer gone */
 	/* ended */
 	{ 1317, NX_E_QUERY_CANCELED, HIDE },
-	{ 1028, NX_E_QUERY_CANCELED, HIDE },   /* sort aborted */
-	{ 1969, NX_E_QUERY_TIMEOUT, HIDE },    /* max_statement_time */
-	{ 3024, NX_E_QUERY_TIMEOUT, HIDE },    /* max_execution_time */
+	{ 1028, NX_E_QUERY_CANCELED, HIDE }, /* sort aborted */
+	{ 1969, NX_E_QUERY_TIMEOUT, HIDE }, /* max_statement_time */
+	{ 3024, NX_E_QUERY_TIMEOUT, HIDE }, /* max_execution_time */
 	{ 1028, NX_E_QUERY_CANCELED, HIDE },
 	/* resources */
 	{ 1040, NX_E_SOURCE_BUSY, HIDE },
 	{ 1203, NX_E_SOURCE_BUSY, HIDE },
 	{ 1226, NX_E_SOURCE_BUSY, HIDE },
-	{ 1461, NX_E_SOURCE_BUSY, HIDE },      /* max_prepared_stmt_count */
-	{ 1021, NX_E_SOURCE_BUSY, HIDE },      /* disk full */
+	{ 1461, NX_E_SOURCE_BUSY, HIDE }, /* max_prepared_stmt_count */
+	{ 1021, NX_E_SOURCE_BUSY, HIDE }, /* disk full */
 	{ 1037, NX_E_SOURCE_BUSY, HIDE },
-	{ 1038, NX_E_SOURCE_BUSY, HIDE },      /* sort memory */
+	{ 1038, NX_E_SOURCE_BUSY, HIDE }, /* sort memory */
 	{ 1041, NX_E_SOURCE_BUSY, HIDE },
-	{ 1114, NX_E_SOURCE_BUSY, HIDE },      /* temporary table full */
+	{ 1114, NX_E_SOURCE_BUSY, HIDE }, /* temporary table full */
 	{ 1135, NX_E_SOURCE_BUSY, HIDE },
-	{ 1205, NX_E_CONFLICT, HIDE },         /* lock wait */
-	{ 1213, NX_E_CONFLICT, HIDE },         /* deadlock */
-	{ 1020, NX_E_CONFLICT, HIDE },         /* row changed since read */
-	{ 1412, NX_E_CONFLICT, HIDE },         /* table definition changed */
-	{ 1615, NX_E_CONFLICT, HIDE },         /* needs to be re-prepared */
-	{ 2057, NX_E_CONFLICT, HIDE },         /* columns changed under a prepared statement */
+	{ 1205, NX_E_CONFLICT, HIDE }, /* lock wait */
+	{ 1213, NX_E_CONFLICT, HIDE }, /* deadlock */
+	{ 1020, NX_E_CONFLICT, HIDE }, /* row changed since read */
+	{ 1412, NX_E_CONFLICT, HIDE }, /* table definition changed */
+	{ 1615, NX_E_CONFLICT, HIDE }, /* needs to be re-prepared */
+	{ 2057, NX_E_CONFLICT, HIDE }, /* columns changed under a prepared statement */
 	/* values */
 	{ 1260, NX_E_DATA_ERROR, HIDE },
 	{ 1264, NX_E_DATA_ERROR, HIDE },
@@ -94,17 +94,17 @@ static const struct row {
 	{ 1406, NX_E_DATA_ERROR, HIDE },
 	{ 1411, NX_E_DATA_ERROR, HIDE },
 	{ 1525, NX_E_DATA_ERROR, HIDE },
-	{ 1690, NX_E_DATA_ERROR, HIDE },       /* out of range in an expression: quotes it */
-	{ 3141, NX_E_DATA_ERROR, HIDE },       /* invalid JSON text */
-	{ 1242, NX_E_SQL_ERROR, TEXT },        /* subquery with more than one row */
+	{ 1690, NX_E_DATA_ERROR, HIDE }, /* out of range in an expression: quotes it */
+	{ 3141, NX_E_DATA_ERROR, HIDE }, /* invalid JSON text */
+	{ 1242, NX_E_SQL_ERROR, TEXT }, /* subquery with more than one row */
 	/* the server */
-	{ 1053, NX_E_SOURCE_LOST, HIDE },      /* shutdown */
+	{ 1053, NX_E_SOURCE_LOST, HIDE }, /* shutdown */
 	{ 1077, NX_E_SOURCE_LOST, HIDE },
 	{ 1079, NX_E_SOURCE_LOST, HIDE },
 	{ 1080, NX_E_SOURCE_LOST, HIDE },
-	{ 1927, NX_E_SOURCE_LOST, HIDE },      /* connection was killed */
-	{ 3169, NX_E_SOURCE_LOST, HIDE },      /* session was killed */
-	{ 4031, NX_E_SOURCE_LOST, HIDE },      /* inactivity */
+	{ 1927, NX_E_SOURCE_LOST, HIDE }, /* connection was killed */
+	{ 3169, NX_E_SOURCE_LOST, HIDE }, /* session was killed */
+	{ 4031, NX_E_SOURCE_LOST, HIDE }, /* inactivity */
 	{ 1152, NX_E_SOURCE_LOST, HIDE },
 	{ 1158, NX_E_SOURCE_LOST, HIDE },
 	{ 1159, NX_E_SOURCE_LOST, HIDE },
@@ -114,10 +114,10 @@ static const struct row {
 	{ 1017, NX_E_SOURCE_FAILED, HIDE },
 	{ 1030, NX_E_SOURCE_FAILED, HIDE },
 	{ 1034, NX_E_SOURCE_FAILED, HIDE },
-	{ 1194, NX_E_SOURCE_FAILED, HIDE },    /* table crashed */
+	{ 1194, NX_E_SOURCE_FAILED, HIDE }, /* table crashed */
 	{ 1195, NX_E_SOURCE_FAILED, HIDE },
-	{ 1105, NX_E_SOURCE_FAILED, HIDE },    /* unknown error; TiDB's and Doris' favourite */
-	{ 1429, NX_E_SOURCE_FAILED, HIDE },    /* foreign server */
+	{ 1105, NX_E_SOURCE_FAILED, HIDE }, /* unknown error; TiDB's and Doris' favourite */
+	{ 1429, NX_E_SOURCE_FAILED, HIDE }, /* foreign server */
 	/* libmariadb */
 	{ 2002, NX_E_SOURCE_DOWN, HIDE },
 	{ 2003, NX_E_SOURCE_DOWN, HIDE },
@@ -128,23 +128,27 @@ static const struct row {
 	{ 2008, NX_E_MEMORY, HIDE },
 	{ 2012, NX_E_PROTOCOL, HIDE },
 	{ 2013, NX_E_SOURCE_LOST, HIDE },
-	{ 2014, NX_E_INTERNAL, HIDE },         /* commands out of sync */
+	{ 2014, NX_E_INTERNAL, HIDE }, /* commands out of sync */
 	{ 2020, NX_E_RESULT_TOO_LARGE, HIDE }, /* a row over our packet limit */
-	{ 2026, NX_E_SOURCE_AUTH, HIDE },      /* TLS */
+	{ 2026, NX_E_SOURCE_AUTH, HIDE }, /* TLS */
 	{ 2027, NX_E_PROTOCOL, HIDE },
 	{ 2047, NX_E_PROTOCOL, HIDE },
 	{ 2055, NX_E_SOURCE_LOST, HIDE },
 	{ 2058, NX_E_SOURCE_AUTH, HIDE },
-	{ 2059, NX_E_SOURCE_AUTH, HIDE },      /* authentication plugin not available or not allowed */
+	{ 2059, NX_E_SOURCE_AUTH, HIDE }, /* authentication plugin not available or not allowed */
 	{ 2061, NX_E_SOURCE_AUTH, HIDE },
-	{ 5014, NX_E_PROTOCOL, HIDE },         /* malformed packet */
+	{ 5014, NX_E_PROTOCOL, HIDE }, /* malformed packet */
 };
 
 static enum nx_code by_sqlstate(const char *s, unsigned number)
 {
-	static const struct { char prefix[6]; enum nx_code code; } classes[] = {
-		{ "25006", NX_E_RO_SERVER }, { "08", NX_E_SOURCE_LOST }, { "22", NX_E_DATA_ERROR },
-		{ "28", NX_E_SOURCE_AUTH },  { "40", NX_E_CONFLICT },    { "42", NX_E_SQL_ERROR },
+	static const struct {
+		char prefix[6];
+		enum nx_code code;
+	} classes[] = {
+		{ "25006", NX_E_RO_SERVER },	  { "08", NX_E_SOURCE_LOST },
+		{ "22", NX_E_DATA_ERROR },	  { "28", NX_E_SOURCE_AUTH },
+		{ "40", NX_E_CONFLICT },	  { "42", NX_E_SQL_ERROR },
 		{ "70100", NX_E_QUERY_CANCELED },
 	};
 	for (size_t i = 0; i < NX_COUNTOF(classes); i++)
@@ -226,7 +230,8 @@ enum nx_code my_fail(struct nx_error *err, unsigned number, const char *sqlstate
 		show = HIDE;
 		if (number == 1044 || number == 1049 || code == NX_E_SOURCE_PERMISSION)
 			code = NX_E_SOURCE_AUTH;
-		else if (code == NX_E_SOURCE_LOST || code == NX_E_PROTOCOL || code == NX_E_SQL_ERROR)
+		else if (code == NX_E_SOURCE_LOST || code == NX_E_PROTOCOL ||
+			 code == NX_E_SQL_ERROR)
 			code = NX_E_SOURCE_DOWN;
 	}
 	/* Once values are bound, a text we do not know may quote one. */
@@ -240,7 +245,8 @@ enum nx_code my_fail(struct nx_error *err, unsigned number, const char *sqlstate
 	else
 		nx_fail(err, code, "%s", plain(code));
 	bool server = number < 2000 || number >= 3000;
-	nx_error_native(err, (int32_t)number, server && strcmp(sqlstate, "HY000") != 0 ? sqlstate : NULL);
+	nx_error_native(err, (int32_t)number,
+			server && strcmp(sqlstate, "HY000") != 0 ? sqlstate : NULL);
 	if (show == HIDE && !has_values)
 		nx_error_detail(err, "%u: %.380s", number, text);
 	if (code == NX_E_SQL_PARSE && err && q)

@@ -103,7 +103,8 @@ struct nx_query h_ask(struct session *s, struct ask a)
 		.params = a.params,
 		.nparams = a.nparams,
 		.limits = { .max_rows = a.max_rows ? a.max_rows : UINT64_MAX,
-			    .batch_rows = 4096, .batch_bytes = 1 << 20 },
+			    .batch_rows = 4096,
+			    .batch_bytes = 1 << 20 },
 		.pure = a.pure,
 		.deadline = nx_now() + ms * 1000000,
 		.arena = s->arena,
@@ -116,7 +117,8 @@ enum nx_code h_query(struct session *s, struct ask a, struct nx_stream **ret)
 	return nx_driver_mysql.query(s->conn, &q, ret, &s->state, &s->err);
 }
 
-static void put_value(struct nx_buf *b, const struct nx_field *f, const struct nx_column *c, uint32_t i)
+static void put_value(struct nx_buf *b, const struct nx_field *f, const struct nx_column *c,
+		      uint32_t i)
 {
 	if (f->layout == NX_L_NONE || !nx_column_valid(c, i)) {
 		nx_buf_puts(b, "NULL");
@@ -201,7 +203,8 @@ const char *h_text(struct session *s, struct ask a)
 	}
 	if (code) {
 		nx_buf_clear(&b);
-		nx_buf_printf(&b, "%s %" PRId32 " %s", nx_code_name(code), s->err.native, s->err.sqlstate);
+		nx_buf_printf(&b, "%s %" PRId32 " %s", nx_code_name(code), s->err.native,
+			      s->err.sqlstate);
 	}
 	nx_buf_putc(&b, '\0');
 	return b.data;

@@ -37,7 +37,7 @@ struct ask {
 	const struct nx_value *params;
 	uint32_t nparams;
 	bool pure;
-	uint64_t max_rows;  /* 0: no limit */
+	uint64_t max_rows; /* 0: no limit */
 	int64_t timeout_ms; /* 0: 20 s */
 };
 

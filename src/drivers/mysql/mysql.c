@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 static const struct nx_option options[] = {
-	{ "host", NX_OPT_STRING, NX_OPTF_REQUIRED, NULL, 0, 0, NULL, "Name or address of the server." },
+	{ "host", NX_OPT_STRING, NX_OPTF_REQUIRED, NULL, 0, 0, NULL,
+	  "Name or address of the server." },
 	{ "port", NX_OPT_INT, 0, "3306", 1, 65535, NULL, "TCP port." },
 	{ "database", NX_OPT_STRING, 0, NULL, 0, 0, NULL, "Default database; absent: none." },
-	{ "username", NX_OPT_STRING, NX_OPTF_REQUIRED, NULL, 0, 0, NULL, "Account to log in with." },
+	{ "username", NX_OPT_STRING, NX_OPTF_REQUIRED, NULL, 0, 0, NULL,
+	  "Account to log in with." },
 	{ "password", NX_OPT_SECRET, 0, NULL, 0, 0, NULL, "Its password." },
 	{ "ssl", NX_OPT_ENUM, 0, "prefer", 0, 0, "disable|prefer|require|verify-ca|verify-full",
 	  "TLS: never, if offered, always, or always with a verified certificate and host name "
@@ -39,8 +41,8 @@ static bool host_ok(const char *host)
 {
 	size_t len = strlen(host);
 	return len > 0 && len <= 255 &&
-	       strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%") ==
-		       len;
+	       strspn(host,
+		      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%") == len;
 }
 
 static enum my_ssl ssl_mode(const char *text)
@@ -86,7 +88,8 @@ const struct nx_driver nx_driver_mysql = {
 	.abi = NX_DRIVER_ABI,
 	.name = "mysql",
 	.caps = NX_CAP_STREAM | NX_CAP_CANCEL | NX_CAP_RO_SESSION | NX_CAP_DESCRIBE |
-		NX_CAP_ONE_STATEMENT | NX_CAP_PARAMS | NX_CAP_CATALOG | NX_CAP_POOLABLE | NX_CAP_GRANTS,
+		NX_CAP_ONE_STATEMENT | NX_CAP_PARAMS | NX_CAP_CATALOG | NX_CAP_POOLABLE |
+		NX_CAP_GRANTS,
 	.placeholder = "?",
 	.options = options,
 	.version = "libmariadb " MARIADB_PACKAGE_VERSION,

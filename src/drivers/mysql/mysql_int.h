@@ -33,17 +33,31 @@ struct my_source {
 	const char *host, *user, *password, *database, *ssl_ca; /* from the options; may be NULL */
 	unsigned port;
 	enum my_ssl ssl;
-	int64_t timeout_ms;     /* the source's own limit for a query */
+	int64_t timeout_ms; /* the source's own limit for a query */
 	unsigned cache_entries; /* prepared statements kept per connection */
 };
 
 /* How a value of a column lies in a row of the binary protocol. */
 enum my_wire {
 	MY_NULL, /* never any bytes */
-	MY_I8, MY_U8, MY_I16, MY_U16, MY_I32, MY_U32, MY_I64, MY_U64, /* 1, 2, 4, 8 bytes */
-	MY_F32, MY_F64,
-	MY_BYTES, MY_DECIMAL, MY_BIT, MY_GEOMETRY,     /* length, bytes */
-	MY_DATE, MY_TIMESTAMP, MY_TIMESTAMPTZ, MY_TIME, /* length, packed fields */
+	MY_I8,
+	MY_U8,
+	MY_I16,
+	MY_U16,
+	MY_I32,
+	MY_U32,
+	MY_I64,
+	MY_U64, /* 1, 2, 4, 8 bytes */
+	MY_F32,
+	MY_F64,
+	MY_BYTES,
+	MY_DECIMAL,
+	MY_BIT,
+	MY_GEOMETRY, /* length, bytes */
+	MY_DATE,
+	MY_TIMESTAMP,
+	MY_TIMESTAMPTZ,
+	MY_TIME, /* length, packed fields */
 };
 
 /* What decides a column's type; kept to notice when a table changed under a prepared statement. */
@@ -74,39 +88,40 @@ struct my_stream {
 	struct my_conn *conn;
 	struct my_stmt *stmt;
 	struct nx_query query; /* of it, only numbers are read after query() */
-	uint64_t rows;       /* read so far */
+	uint64_t rows; /* read so far */
 	uint32_t batch_rows; /* of the batch being built: starts small, grows */
 	bool in_transaction;
-	bool ended;          /* all rows were read, or the server said why not */
-	bool malformed;      /* a row did not fit its packet */
-	bool grown;          /* the builder holds more memory than is worth keeping */
+	bool ended; /* all rows were read, or the server said why not */
+	bool malformed; /* a row did not fit its packet */
+	bool grown; /* the builder holds more memory than is worth keeping */
 };
 
 /* What a running query and cancel() share. */
 struct my_shared {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool running;   /* a stream is open or being opened */
-	bool in_call;   /* its thread may be blocked on the socket */
+	bool running; /* a stream is open or being opened */
+	bool in_call; /* its thread may be blocked on the socket */
 	bool cancelled; /* cancel() met this query */
-	bool killing;   /* cancel() is at work: the connection must not move on */
+	bool killing; /* cancel() is at work: the connection must not move on */
 };
 
 struct my_conn {
 	struct nx_conn base;
 	struct my_source *source;
 	MYSQL *my;
-	int fd;               /* a duplicate: valid until disconnect whatever libmariadb closes */
-	uint64_t id;          /* the server's name for this connection */
-	char identity[160];   /* host and port as the server sees itself: KILL must reach the same one */
+	int fd; /* a duplicate: valid until disconnect whatever libmariadb closes */
+	uint64_t id; /* the server's name for this connection */
+	char identity
+		[160]; /* host and port as the server sees itself: KILL must reach the same one */
 	struct sockaddr_storage peer;
 	socklen_t peer_len;
 	bool is_mariadb;
-	bool has_net_limit;   /* the server knows max_statement_time or max_execution_time */
-	bool has_row_cap;     /* the server knows sql_select_limit */
+	bool has_net_limit; /* the server knows max_statement_time or max_execution_time */
+	bool has_row_cap; /* the server knows sql_select_limit */
 	unsigned long version; /* 101119 */
 	char session_sql[512]; /* asserts the session; sent after connect and reset */
-	uint64_t row_cap;     /* sql_select_limit now; 0: the server's default (none) */
+	uint64_t row_cap; /* sql_select_limit now; 0: the server's default (none) */
 	int64_t net_limit_ms; /* server-side statement limit now */
 	bool broken;
 	struct my_stmt *first, *last; /* statement cache */
@@ -128,7 +143,8 @@ bool my_kill(struct my_conn *c);
 /* From here on nothing on this connection waits for the peer, and only disconnect is left. */
 void my_break(struct my_conn *c);
 /* Sends one statement of our own as text and drops its rows, within the deadline. */
-NX_NODISCARD enum nx_code my_run(MYSQL *my, const char *sql, int64_t deadline, struct nx_error *err);
+NX_NODISCARD enum nx_code my_run(MYSQL *my, const char *sql, int64_t deadline,
+				 struct nx_error *err);
 /* The same, with its rows: *ret is to be freed with mysql_free_result. */
 NX_NODISCARD enum nx_code my_rows(MYSQL *my, const char *sql, int64_t deadline, MYSQL_RES **ret,
 				  struct nx_error *err);

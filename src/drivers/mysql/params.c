@@ -93,8 +93,8 @@ enum nx_code my_bind(MYSQL_STMT *stmt, const struct nx_query *q, struct nx_error
 	unsigned long want = mysql_stmt_param_count(stmt);
 	if (want != q->nparams)
 		return nx_fail(err, NX_E_PARAMETER_COUNT,
-			       "The statement has %lu placeholders, %u parameters were given.", want,
-			       q->nparams);
+			       "The statement has %lu placeholders, %u parameters were given.",
+			       want, q->nparams);
 	if (want == 0)
 		return NX_OK;
 	MYSQL_BIND *binds = nx_arena_array(q->arena, want, sizeof(*binds));
@@ -106,7 +106,8 @@ enum nx_code my_bind(MYSQL_STMT *stmt, const struct nx_query *q, struct nx_error
 	for (uint32_t i = 0; i < want; i++)
 		if (!bind_one(&q->params[i], &binds[i], &slots[i]))
 			return nx_fail(err, NX_E_PARAMETER_VALUE,
-				       "Parameter %u is a number the source cannot take exactly.", i + 1);
+				       "Parameter %u is a number the source cannot take exactly.",
+				       i + 1);
 	if (mysql_stmt_bind_param(stmt, binds))
 		return nx_fail(err, NX_E_INTERNAL, "Parameters could not be bound.");
 	return NX_OK;

@@ -18,13 +18,14 @@
 #define MS INT64_C(1000000)
 
 enum {
-	FIRST_ROWS = 64,        /* of the first batch: the first byte leaves early */
+	FIRST_ROWS = 64, /* of the first batch: the first byte leaves early */
 	GROWTH = 4,
 	MAX_ROWS = 65536,
-	KEEP_ROWS = 1024,       /* a builder that held more is given back */
+	KEEP_ROWS = 1024, /* a builder that held more is given back */
 	KEEP_BYTES = 256 << 10,
-	CACHED_SQL = 16 << 10,  /* longer statements are not kept */
-	DRAIN_MS = 500,         /* for what is left on the wire after a KILL */
+	KEEP_PACKET = 4 << 20, /* a connection that read a longer row is not used again */
+	CACHED_SQL = 16 << 10, /* longer statements are not kept */
+	DRAIN_MS = 500, /* for what is left on the wire after a KILL */
 	ROLLBACK_MS = 2000,
 };
 
@@ -70,6 +71,8 @@ static bool end_running(struct my_conn *c)
 {
 	pthread_mutex_lock(&c->shared.lock);
 	c->shared.running = false;
+	if (c->shared.killing)
+		pthread_cond_broadcast(&c->shared.changed);
 	while (c->shared.killing)
 		pthread_cond_wait(&c->shared.changed, &c->shared.lock);
 	bool yes = c->shared.cancelled;
@@ -149,15 +152,20 @@ static void keep_stmt(struct my_conn *c, struct my_stmt *s)
 
 static void on_column(void *data, unsigned col, unsigned char **row);
 
+/* The library notes an error in a row only on the connection, any other on the statement too. */
 static enum nx_code fail_stmt(struct my_conn *c, MYSQL_STMT *h, enum my_stage stage,
 			      const struct nx_query *q, struct nx_error *err)
 {
 	unsigned number = mysql_stmt_errno(h);
+	bool own = number != 0;
+	if (!own)
+		number = mysql_errno(c->my);
 	if (my_is_lost(number))
 		my_break(c);
 	if (cancelled(c))
 		return fail_cancelled(q->deadline, err);
-	return my_fail(err, number, mysql_stmt_sqlstate(h), mysql_stmt_error(h), stage, q);
+	return my_fail(err, number, own ? mysql_stmt_sqlstate(h) : mysql_sqlstate(c->my),
+		       own ? mysql_stmt_error(h) : mysql_error(c->my), stage, q);
 }
 
 static enum nx_code prepare(struct my_conn *c, const struct nx_query *q, uint64_t hash,
@@ -194,8 +202,9 @@ static enum nx_code prepare(struct my_conn *c, const struct nx_query *q, uint64_
 		goto fail;
 	}
 	if (mysql_stmt_field_count(s->handle) == 0) {
-		code = nx_fail(err, NX_E_RO_NO_RESULT,
-			       "The statement returns no rows, so it is not a query; it was not run.");
+		code = nx_fail(
+			err, NX_E_RO_NO_RESULT,
+			"The statement returns no rows, so it is not a query; it was not run.");
 		goto fail;
 	}
 	keep_stmt(c, s);
@@ -278,7 +287,8 @@ static enum nx_code cap_rows(struct my_conn *c, const struct nx_query *q, struct
 		return NX_OK;
 	char sql[80] = "SET SESSION sql_select_limit = DEFAULT";
 	if (cap)
-		snprintf(sql, sizeof(sql), "SET SESSION sql_select_limit = %llu", (unsigned long long)cap);
+		snprintf(sql, sizeof(sql), "SET SESSION sql_select_limit = %llu",
+			 (unsigned long long)cap);
 	enum nx_code code = my_run(c->my, sql, q->deadline, err);
 	if (!code)
 		c->row_cap = cap;
@@ -297,7 +307,8 @@ static enum nx_code widen_net(struct my_conn *c, const struct nx_query *q, struc
 		snprintf(sql, sizeof(sql), "SET SESSION max_statement_time = %lld",
 			 (long long)(limit / 1000));
 	else
-		snprintf(sql, sizeof(sql), "SET SESSION max_execution_time = %lld", (long long)limit);
+		snprintf(sql, sizeof(sql), "SET SESSION max_execution_time = %lld",
+			 (long long)limit);
 	enum nx_code code = my_run(c->my, sql, q->deadline, err);
 	if (!code)
 		c->net_limit_ms = limit;
@@ -305,16 +316,17 @@ static enum nx_code widen_net(struct my_conn *c, const struct nx_query *q, struc
 }
 
 /* Stops a result that is not wanted to its end, and reads what was already sent of it. */
-static void abandon(struct my_conn *c, MYSQL_STMT *h)
+static void abandon(struct my_conn *c, MYSQL_STMT *h, bool killed)
 {
-	if (!my_kill(c) || !my_drain(c->my, h, nx_now() + DRAIN_MS * MS))
+	if ((!killed && !my_kill(c)) || !my_drain(c->my, h, nx_now() + DRAIN_MS * MS))
 		my_break(c);
 }
 
 /* A KILL that met no query waits for the next statement: give it one. */
 static void absorb_kill(struct my_conn *c)
 {
-	enum nx_code code = c->broken ? NX_OK : my_run(c->my, "DO 0", nx_now() + DRAIN_MS * MS, NULL);
+	enum nx_code code =
+		c->broken ? NX_OK : my_run(c->my, "DO 0", nx_now() + DRAIN_MS * MS, NULL);
 	if (code && code != NX_E_QUERY_CANCELED)
 		my_break(c);
 }
@@ -327,7 +339,8 @@ static enum nx_conn_state settle(struct my_conn *c, bool in_transaction, bool ki
 	if (in_transaction && !c->broken &&
 	    my_run(c->my, "ROLLBACK", nx_now() + ROLLBACK_MS * MS, NULL))
 		my_break(c);
-	if (c->broken)
+	/* the library never gives back the packet buffer a long row made it allocate */
+	if (c->broken || c->my->net.max_packet > KEEP_PACKET)
 		return NX_CONN_BROKEN;
 	return in_transaction ? NX_CONN_DIRTY : NX_CONN_CLEAN;
 }
@@ -379,7 +392,7 @@ enum nx_code my_query(struct nx_conn *base, const struct nx_query *q, struct nx_
 	enum nx_code code = start(c, q, &in_transaction, &s, err);
 	if (code == NX_E_CONFLICT && s && is_stale(s) && !c->broken) {
 		/* the window stays open: a cancel() meanwhile is seen by the second attempt */
-		abandon(c, s->handle);
+		abandon(c, s->handle, false);
 		absorb_kill(c);
 		drop_stmt(c, s);
 		s = NULL;
@@ -436,7 +449,8 @@ static bool next_batch(struct my_stream *st)
 	uint64_t want = st->batch_rows ? (uint64_t)st->batch_rows * GROWTH : FIRST_ROWS;
 	st->batch_rows = want > max ? max : (uint32_t)want;
 	if (!s->builder)
-		s->builder = nx_builder_new(&s->schema, st->batch_rows, st->query.limits.batch_bytes);
+		s->builder =
+			nx_builder_new(&s->schema, st->batch_rows, st->query.limits.batch_bytes);
 	else
 		nx_builder_limits(s->builder, st->batch_rows, st->query.limits.batch_bytes);
 	if (!s->builder)
@@ -456,7 +470,8 @@ static enum nx_code fetch(struct my_stream *st, struct nx_error *err)
 		}
 		if (rc) {
 			st->ended = true;
-			return fail_stmt(st->conn, st->stmt->handle, MY_AT_EXECUTE, &st->query, err);
+			return fail_stmt(st->conn, st->stmt->handle, MY_AT_EXECUTE, &st->query,
+					 err);
 		}
 		if (st->malformed) {
 			my_break(st->conn);
@@ -513,8 +528,8 @@ enum nx_conn_state my_release(struct nx_stream *base)
 	struct my_stmt *s = st->stmt;
 	bool cut = !st->ended && !c->broken, kill = cut && !only_end_left(st);
 	if (kill) {
-		end_running(c);
-		abandon(c, s->handle);
+		bool already = end_running(c);
+		abandon(c, s->handle, already);
 	} else if (cut && !my_drain(c->my, s->handle, nx_now() + DRAIN_MS * MS)) {
 		my_break(c);
 	}

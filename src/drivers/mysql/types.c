@@ -42,8 +42,10 @@ static struct made integer(const MYSQL_FIELD *f)
 						   { NX_T_UINT16, NX_L_U16, MY_U16 },
 						   { NX_T_UINT32, NX_L_U32, MY_U32 },
 						   { NX_T_UINT64, NX_L_U64, MY_U64 } };
-	unsigned size = f->type == MYSQL_TYPE_TINY ? 0 : f->type == MYSQL_TYPE_SHORT ? 1 :
-			f->type == MYSQL_TYPE_LONGLONG ? 3 : 2;
+	unsigned size = f->type == MYSQL_TYPE_TINY	 ? 0
+			: f->type == MYSQL_TYPE_SHORT	 ? 1
+			: f->type == MYSQL_TYPE_LONGLONG ? 3
+							 : 2;
 	return f->flags & UNSIGNED_FLAG ? as_unsigned[size] : as_signed[size];
 }
 
@@ -51,7 +53,8 @@ static struct made bytes(const MYSQL_FIELD *f)
 {
 	struct made m = { NX_T_STRING, NX_L_TEXT, MY_BYTES };
 	struct nx_str name = extra(f, MARIADB_FIELD_ATTR_DATA_TYPE_NAME);
-	if (f->type == MYSQL_TYPE_JSON || nx_str_is(extra(f, MARIADB_FIELD_ATTR_FORMAT_NAME), "json"))
+	if (f->type == MYSQL_TYPE_JSON ||
+	    nx_str_is(extra(f, MARIADB_FIELD_ATTR_FORMAT_NAME), "json"))
 		m.type = NX_T_JSON;
 	else if (nx_str_is(name, "uuid"))
 		m.type = NX_T_UUID;
@@ -124,7 +127,8 @@ static char *string_name(struct nx_arena *a, const MYSQL_FIELD *f)
 	struct nx_str name = extra(f, MARIADB_FIELD_ATTR_DATA_TYPE_NAME);
 	if (name.len > 0)
 		return nx_arena_cstr(a, name);
-	if (f->type == MYSQL_TYPE_JSON || nx_str_is(extra(f, MARIADB_FIELD_ATTR_FORMAT_NAME), "json"))
+	if (f->type == MYSQL_TYPE_JSON ||
+	    nx_str_is(extra(f, MARIADB_FIELD_ATTR_FORMAT_NAME), "json"))
 		return nx_arena_printf(a, "json");
 	if (f->flags & ENUM_FLAG)
 		return nx_arena_printf(a, "enum");

@@ -6,7 +6,8 @@ static void column(struct session *s, const char *type, const char *values, cons
 {
 	char sql[2000];
 	h_admin("DROP TABLE IF EXISTS t");
-	snprintf(sql, sizeof(sql), "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, c %s)", type);
+	snprintf(sql, sizeof(sql), "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, c %s)",
+		 type);
 	h_admin(sql);
 	h_admin("SET sql_mode = 'ALLOW_INVALID_DATES'");
 	snprintf(sql, sizeof(sql), "INSERT INTO t (c) VALUES %s", values);
@@ -25,7 +26,8 @@ NX_TEST(integers)
 	column(&s, "SMALLINT UNSIGNED", "(65535)", "c:uint16[smallint(5) unsigned]\n65535");
 	column(&s, "MEDIUMINT", "(-8388608),(8388607)", "c:int32[mediumint(9)]\n-8388608\n8388607");
 	column(&s, "MEDIUMINT UNSIGNED", "(16777215)", "c:uint32[mediumint(8) unsigned]\n16777215");
-	column(&s, "INT", "(-2147483648),(2147483647)", "c:int32[int(11)]\n-2147483648\n2147483647");
+	column(&s, "INT", "(-2147483648),(2147483647)",
+	       "c:int32[int(11)]\n-2147483648\n2147483647");
 	column(&s, "INT UNSIGNED", "(4294967295)", "c:uint32[int(10) unsigned]\n4294967295");
 	column(&s, "BIGINT", "(-9223372036854775808),(9223372036854775807)",
 	       "c:int64[bigint(20)]\n-9223372036854775808\n9223372036854775807");
@@ -33,7 +35,8 @@ NX_TEST(integers)
 	       "c:uint64[bigint(20) unsigned]!\n18446744073709551615\n9007199254740993");
 	column(&s, "INT(5) ZEROFILL", "(42)", "c:uint32[int(5) unsigned zerofill]\n42");
 	column(&s, "BIT(1)", "(b'1'),(b'0'),(NULL)", "c:uint64[bit(1)]\n1\n0\nNULL");
-	column(&s, "BIT(64)", "(b'1111111111111111111111111111111111111111111111111111111111111111')",
+	column(&s, "BIT(64)",
+	       "(b'1111111111111111111111111111111111111111111111111111111111111111')",
 	       "c:uint64[bit(64)]\n18446744073709551615");
 	column(&s, "YEAR", "(1901),(2155),(0)", "c:uint16[year(4)]\n1901\n2155\n0");
 	h_close(&s);
@@ -94,16 +97,19 @@ NX_TEST(strings)
 NX_TEST(moments)
 {
 	struct session s = h_open(NULL);
-	column(&s, "DATE", "('2024-02-29'),('0000-00-00'),('2024-00-00'),('9999-12-31'),('2023-02-31')",
+	column(&s, "DATE",
+	       "('2024-02-29'),('0000-00-00'),('2024-00-00'),('9999-12-31'),('2023-02-31')",
 	       "c:date[date]\n2024-02-29\n0000-00-00\n2024-00-00\n9999-12-31\n2023-02-31");
 	column(&s, "DATETIME", "('2024-02-29 12:34:56'),('0000-00-00')",
 	       "c:timestamp[datetime]\n2024-02-29T12:34:56\n0000-00-00T00:00:00");
-	column(&s, "DATETIME(6)", "('2024-02-29 12:34:56.123456'),('2024-01-01'),('2024-01-01 00:00:00.5')",
+	column(&s, "DATETIME(6)",
+	       "('2024-02-29 12:34:56.123456'),('2024-01-01'),('2024-01-01 00:00:00.5')",
 	       "c:timestamp[datetime(6)]\n2024-02-29T12:34:56.123456\n2024-01-01T00:00:00\n"
 	       "2024-01-01T00:00:00.5");
 	h_admin("SET time_zone = '+08:00'");
 	column(&s, "TIMESTAMP(6) NULL", "('2024-02-29 08:00:00.000001'),('0000-00-00'),(NULL)",
-	       "c:timestamptz[timestamp(6)]\n2024-02-29T00:00:00.000001Z\n0000-00-00T00:00:00Z\nNULL");
+	       "c:timestamptz[timestamp(6)]\n2024-02-29T00:00:00.000001Z\n0000-00-00T00:00:"
+	       "00Z\nNULL");
 	column(&s, "TIMESTAMP", "('2038-01-19 11:14:07')",
 	       "c:timestamptz[timestamp]\n2038-01-19T03:14:07Z");
 	h_admin("SET time_zone = '+00:00'");
@@ -147,6 +153,7 @@ NX_TEST(expressions)
 	/* wide rows, names that repeat or are empty, no rows */
 	NX_EQ_S("x:int32[int(1)]! x:int32[int(1)]! :string[varchar(0)]!\n1|2|",
 		H_TEXT(&s, "SELECT 1 AS x, 2 AS x, ''", .pure = true));
-	NX_EQ_S("b:int32[int(1)]!", H_TEXT(&s, "SELECT 1 AS b FROM DUAL WHERE FALSE", .pure = true));
+	NX_EQ_S("b:int32[int(1)]!",
+		H_TEXT(&s, "SELECT 1 AS b FROM DUAL WHERE FALSE", .pure = true));
 	h_close(&s);
 }

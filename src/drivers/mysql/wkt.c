@@ -12,7 +12,15 @@
 
 enum { MAX_DEPTH = 32 };
 
-enum shape { POINT = 1, LINESTRING, POLYGON, MULTIPOINT, MULTILINESTRING, MULTIPOLYGON, COLLECTION };
+enum shape {
+	POINT = 1,
+	LINESTRING,
+	POLYGON,
+	MULTIPOINT,
+	MULTILINESTRING,
+	MULTIPOLYGON,
+	COLLECTION
+};
 
 struct reader {
 	const unsigned char *p, *end;
@@ -30,8 +38,8 @@ static bool u32(struct reader *r, uint32_t *ret)
 	if (left(r) < 4)
 		return false;
 	const unsigned char *p = r->p;
-	*ret = r->big ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] :
-			(uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+	*ret = r->big ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]
+		      : (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 	r->p += 4;
 	return true;
 }
@@ -129,9 +137,10 @@ static bool members(struct reader *r, uint32_t want, int depth)
 
 static bool geometry(struct reader *r, uint32_t want, bool named, int depth)
 {
-	static const char *const names[] = { "", "POINT", "LINESTRING", "POLYGON", "MULTIPOINT",
-					     "MULTILINESTRING", "MULTIPOLYGON",
-					     "GEOMETRYCOLLECTION" };
+	static const char *const names[] = {
+		"",	      "POINT",		 "LINESTRING",	 "POLYGON",
+		"MULTIPOINT", "MULTILINESTRING", "MULTIPOLYGON", "GEOMETRYCOLLECTION"
+	};
 	if (depth > MAX_DEPTH || left(r) < 5 || r->p[0] > 1)
 		return false;
 	r->big = *r->p++ == 0;
