@@ -137,6 +137,7 @@ static const struct row {
 	{ 2058, NX_E_SOURCE_AUTH, HIDE },
 	{ 2059, NX_E_SOURCE_AUTH, HIDE }, /* authentication plugin not available or not allowed */
 	{ 2061, NX_E_SOURCE_AUTH, HIDE },
+	{ 5010, NX_E_SOURCE_AUTH, HIDE }, /* plug-in not among those we allow */
 	{ 5014, NX_E_PROTOCOL, HIDE }, /* malformed packet */
 };
 
