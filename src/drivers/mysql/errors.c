@@ -192,26 +192,27 @@ static const char *plain(enum nx_code code)
 /* The server quotes the SQL from where it stopped understanding: «near '<text>' at line 3». */
 static void locate(struct nx_error *err, const char *text, const struct nx_query *q)
 {
-	const char *near = strstr(text, "near '");
+	const char *near = strstr(text, "near '"), *end = NULL;
 	if (!near)
 		return;
-	near += 6;
-	const char *end = NULL;
-	for (const char *p = near; (p = strstr(p, "' at line ")); p++)
+	struct nx_str quote = nx_strn(near + 6, 0);
+	for (const char *p = quote.ptr; (p = strstr(p, "' at line ")); p++)
 		end = p;
 	if (!end)
 		return;
-	size_t len = (size_t)(end - near);
-	if (len == 0) {
+	quote.len = (size_t)(end - quote.ptr);
+	if (quote.len == 0) {
 		nx_error_at(err, q->sql.len, "", 0);
 		return;
 	}
-	const char *hit = memmem(q->sql.ptr, q->sql.len, near, len);
-	if (!hit)
+	/* it runs to the end of the SQL or to 80 characters; the token is its first word */
+	size_t word = strcspn(quote.ptr, " \t\r\n");
+	for (size_t at = 0; at + quote.len <= q->sql.len; at++) {
+		if (memcmp(q->sql.ptr + at, quote.ptr, quote.len) != 0)
+			continue;
+		nx_error_at(err, at, quote.ptr, word < quote.len ? word : quote.len);
 		return;
-	/* the quote runs to the end of the SQL or to 80 characters; the token is its first word */
-	size_t word = strcspn(near, " \t\r\n");
-	nx_error_at(err, (size_t)(hit - q->sql.ptr), near, word < len ? word : len);
+	}
 }
 
 enum nx_code my_fail(struct nx_error *err, unsigned number, const char *sqlstate, const char *text,
