@@ -43,7 +43,7 @@ struct nx_http_chunks {
 	uint32_t overhead; /* bytes of extensions and trailers so far */
 	uint8_t state;
 	uint8_t digits;
-	uint8_t quote;     /* inside an extension's quoted string: 1, after its backslash: 2 */
+	uint8_t ext;       /* place inside an extension */
 	uint8_t name_len;
 	char name[20];     /* of the trailer field, lower case, cut */
 };
