@@ -70,8 +70,8 @@ static enum nx_code exec(sqlite3 *db, const char *sql, struct nx_error *err)
 static enum nx_code current(sqlite3 *db, int *ret, struct nx_error *err)
 {
 	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(db, "SELECT coalesce(max(version), 0) FROM schema_migrations", -1,
-				    &st, NULL);
+	int rc = sqlite3_prepare_v2(db, "SELECT coalesce(max(version), 0) FROM schema_migrations",
+				    -1, &st, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_step(st);
 	enum nx_code c = NX_OK;
@@ -93,8 +93,8 @@ static enum nx_code apply(sqlite3 *db, size_t i, struct nx_error *err)
 	c = exec(db, steps[i].sql, err);
 	sqlite3_stmt *st = NULL;
 	if (!c) {
-		int rc = sqlite3_prepare_v2(db, "INSERT INTO schema_migrations VALUES (?1, ?2, ?3)", -1,
-					    &st, NULL);
+		int rc = sqlite3_prepare_v2(db, "INSERT INTO schema_migrations VALUES (?1, ?2, ?3)",
+					    -1, &st, NULL);
 		if (rc == SQLITE_OK) {
 			sqlite3_bind_int(st, 1, steps[i].version);
 			sqlite3_bind_text(st, 2, steps[i].name, -1, SQLITE_STATIC);
@@ -129,7 +129,8 @@ enum nx_code nx_store_migrate(sqlite3 *db, struct nx_error *err)
 	if (have > newest)
 		return nx_fail(err, NX_E_STORE_FAILED,
 			       "The metadata store has schema version %d; this build knows %d. "
-			       "Start the newer build.", have, newest);
+			       "Start the newer build.",
+			       have, newest);
 	for (size_t i = 0; !c && i < NX_COUNTOF(steps); i++)
 		if (steps[i].version > have)
 			c = apply(db, i, err);

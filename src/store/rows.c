@@ -52,8 +52,8 @@ enum nx_code nx_store_sources(struct nx_store *s, source_fn *fn, void *arg, stru
 	return c;
 }
 
-enum nx_code nx_store_source_versions(struct nx_store *s, struct nx_str id, source_fn *fn, void *arg,
-				      struct nx_error *err)
+enum nx_code nx_store_source_versions(struct nx_store *s, struct nx_str id, source_fn *fn,
+				      void *arg, struct nx_error *err)
 {
 	lock(s);
 	sqlite3_stmt *st = nx_st(s, NX_ST_VERSION_LIST);
@@ -131,7 +131,8 @@ enum nx_code nx_store_source_put(struct nx_store *s, const struct nx_store_sourc
 	if (!c && have == 0 && row->version > 1)
 		c = nx_fail(err, NX_E_SOURCE_NOT_FOUND, "No such data source.");
 	else if (!c && row->version != have + 1)
-		c = nx_fail(err, NX_E_SOURCE_CHANGED, "The data source was changed by another request.");
+		c = nx_fail(err, NX_E_SOURCE_CHANGED,
+			    "The data source was changed by another request.");
 	if (!c && have > 0)
 		c = keep_version(s, row, err);
 	if (!c)
@@ -180,7 +181,8 @@ enum nx_code nx_store_source_status(struct nx_store *s, struct nx_str id, struct
 
 /* ---- API keys ---- */
 
-enum nx_code nx_store_key_put(struct nx_store *s, const struct nx_store_key *k, struct nx_error *err)
+enum nx_code nx_store_key_put(struct nx_store *s, const struct nx_store_key *k,
+			      struct nx_error *err)
 {
 	lock(s);
 	sqlite3_stmt *st = nx_st(s, NX_ST_KEY_PUT);
@@ -236,7 +238,8 @@ enum nx_code nx_store_keys(struct nx_store *s,
 			memcpy(k.hash, hash.ptr, sizeof(k.hash));
 			c = fn(&k, arg, err);
 		} else {
-			c = nx_fail(err, NX_E_STORE_FAILED, "The metadata store holds a damaged API key.");
+			c = nx_fail(err, NX_E_STORE_FAILED,
+				    "The metadata store holds a damaged API key.");
 		}
 		if (c) {
 			nx_st_end(st);
@@ -303,8 +306,8 @@ static enum nx_code add_history(struct nx_store *s, const struct nx_store_histor
 	return nx_st_run(s, st, err);
 }
 
-enum nx_code nx_store_history_add(struct nx_store *s, const struct nx_store_history *rows, uint32_t n,
-				  uint64_t keep, struct nx_error *err)
+enum nx_code nx_store_history_add(struct nx_store *s, const struct nx_store_history *rows,
+				  uint32_t n, uint64_t keep, struct nx_error *err)
 {
 	lock(s);
 	enum nx_code c = nx_store_begin(s, err);

@@ -39,22 +39,26 @@ enum nx_code nx_store_fail(sqlite3 *db, int rc, struct nx_error *err)
 	case SQLITE_IOERR:
 		c = no_space(sys)
 			    ? nx_fail(err, NX_E_STORE_FULL, "The metadata store is out of space.")
-			    : nx_fail(err, NX_E_STORE_FAILED, "The metadata store cannot be read or written.");
+			    : nx_fail(err, NX_E_STORE_FAILED,
+				      "The metadata store cannot be read or written.");
 		break;
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		c = nx_fail(err, NX_E_STORE_FAILED,
-			    "The metadata store is damaged or is not a store. Restore it from a copy.");
+		c = nx_fail(
+			err, NX_E_STORE_FAILED,
+			"The metadata store is damaged or is not a store. Restore it from a copy.");
 		break;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		c = nx_fail(err, NX_E_STORE_LOCKED, "The metadata store is used by another program.");
+		c = nx_fail(err, NX_E_STORE_LOCKED,
+			    "The metadata store is used by another program.");
 		break;
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
 	case SQLITE_CANTOPEN:
 	case SQLITE_AUTH:
-		c = nx_fail(err, NX_E_STORE_FAILED, "The metadata store may not be opened or written.");
+		c = nx_fail(err, NX_E_STORE_FAILED,
+			    "The metadata store may not be opened or written.");
 		break;
 	case SQLITE_NOMEM:
 		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
@@ -111,7 +115,8 @@ void nx_st_end(sqlite3_stmt *st)
 enum nx_code nx_st_run(struct nx_store *s, sqlite3_stmt *st, struct nx_error *err)
 {
 	int rc = sqlite3_step(st);
-	enum nx_code c = rc == SQLITE_DONE || rc == SQLITE_ROW ? NX_OK : nx_store_fail(s->db, rc, err);
+	enum nx_code c =
+		rc == SQLITE_DONE || rc == SQLITE_ROW ? NX_OK : nx_store_fail(s->db, rc, err);
 	nx_st_end(st);
 	return c;
 }
@@ -147,10 +152,11 @@ enum nx_code nx_store_end(struct nx_store *s, enum nx_code c, struct nx_error *e
 static enum nx_code io_fail(const char *what, struct nx_error *err)
 {
 	int e = errno;
-	enum nx_code c = no_space(e)
-				 ? nx_fail(err, NX_E_STORE_FULL, "The metadata store is out of space.")
-				 : nx_fail(err, NX_E_STORE_FAILED, "The metadata store's %s cannot be opened: %s.",
-					   what, strerrordesc_np(e));
+	enum nx_code c =
+		no_space(e) ? nx_fail(err, NX_E_STORE_FULL, "The metadata store is out of space.")
+			    : nx_fail(err, NX_E_STORE_FAILED,
+				      "The metadata store's %s cannot be opened: %s.", what,
+				      strerrordesc_np(e));
 	nx_error_native(err, e, NULL);
 	return c;
 }
@@ -216,20 +222,22 @@ static enum nx_code set_up(struct nx_store *s, bool memory, struct nx_error *err
 	 * ciphertext does not linger in free pages. */
 	static const char pragmas[] =
 		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-		"PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;"
+		"PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = "
+		"OFF;"
 		"PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 1000;"
 		"PRAGMA journal_size_limit = 16777216;";
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, 5000);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
-	int rc = sqlite3_exec(s->db, memory ? "PRAGMA temp_store = MEMORY" : pragmas, NULL, NULL, NULL);
+	int rc = sqlite3_exec(s->db, memory ? "PRAGMA temp_store = MEMORY" : pragmas, NULL, NULL,
+			      NULL);
 	if (rc != SQLITE_OK)
 		return nx_store_fail(s->db, rc, err);
 	enum nx_code c = nx_store_migrate(s->db, err);
 	for (int i = 0; !c && i < NX_ST_COUNT; i++) {
-		rc = sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT, &s->st[i],
-					NULL);
+		rc = sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
+					&s->st[i], NULL);
 		if (rc != SQLITE_OK)
 			c = nx_store_fail(s->db, rc, err);
 	}
@@ -240,7 +248,8 @@ enum nx_code nx_store_open(const char *path, struct nx_store **ret, struct nx_er
 {
 	bool memory = strcmp(path, ":memory:") == 0;
 	if (!path[0] || strlen(path) > PATH_MAX_BYTES)
-		return nx_fail(err, NX_E_CONFIG, "The path of the metadata store is empty or too long.");
+		return nx_fail(err, NX_E_CONFIG,
+			       "The path of the metadata store is empty or too long.");
 	struct nx_store *s = calloc(1, sizeof(*s));
 	if (!s)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
@@ -252,9 +261,9 @@ enum nx_code nx_store_open(const char *path, struct nx_store **ret, struct nx_er
 	if (!c && !memory)
 		c = make_private(path, err);
 	if (!c) {
-		int rc = sqlite3_open_v2(path, &s->db,
-					 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-					 NULL);
+		int rc = sqlite3_open_v2(
+			path, &s->db,
+			SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 		c = rc == SQLITE_OK ? set_up(s, memory, err) : nx_store_fail(s->db, rc, err);
 	}
 	if (c) {
