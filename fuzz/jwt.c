@@ -28,11 +28,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (nx_jwt_head(s, a, &alg, &err) == NX_OK && !alg)
 		abort();
 	if (nx_jwt_claims(&rules, s, 1000000, a, &p, &err) == NX_OK &&
-	    (p.role >= NX_ROLE_COUNT || p.expires <= 1000000 || !p.name[0] || p.name[sizeof(p.name) - 1]))
+	    (p.role >= NX_ROLE_COUNT || p.expires <= 1000000 || !p.name[0] ||
+	     p.name[sizeof(p.name) - 1]))
 		abort();
 	nx_arena_free(a);
 	int n = nx_b64url_decode(s, bytes);
-	if (n >= 0 && (nx_b64url_encode(bytes, (size_t)n, text) != size || memcmp(text, data, size) != 0))
+	if (n >= 0 &&
+	    (nx_b64url_encode(bytes, (size_t)n, text) != size || memcmp(text, data, size) != 0))
 		abort();
 	return 0;
 }

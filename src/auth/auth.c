@@ -54,7 +54,8 @@ bool nx_role_by_name(struct nx_str s, enum nx_role *ret)
 /* ---- open ---- */
 
 /* From the store, made on first use. The store file is private to the gateway's user. */
-static enum nx_code stored_secret(struct nx_store *store, struct nx_hmac **ret, struct nx_error *err)
+static enum nx_code stored_secret(struct nx_store *store, struct nx_hmac **ret,
+				  struct nx_error *err)
 {
 	struct nx_arena *a = nx_arena_new(65536);
 	struct nx_str text = { 0 };
@@ -88,7 +89,8 @@ static enum nx_code open_secret(struct nx_store *store, struct nx_str secret, st
 {
 	if (secret.len == 0)
 		return store ? stored_secret(store, ret, err)
-			     : nx_fail(err, NX_E_CONFIG, "A token secret or a metadata store is needed.");
+			     : nx_fail(err, NX_E_CONFIG,
+				       "A token secret or a metadata store is needed.");
 	if (secret.len < 32)
 		return nx_fail(err, NX_E_CONFIG, "The token secret must have 32 bytes or more.");
 	*ret = nx_hmac_new(secret);
@@ -186,13 +188,16 @@ enum nx_code nx_auth_check(struct nx_auth *a, struct nx_str authorization, struc
 	int64_t now = nx_wall_us() / 1000000;
 	struct nx_str token = { 0 };
 	if (authorization.len && api_key.len)
-		return nx_fail(err, NX_E_UNAUTHENTICATED, "Send a bearer token or an API key, not both.");
+		return nx_fail(err, NX_E_UNAUTHENTICATED,
+			       "Send a bearer token or an API key, not both.");
 	if (api_key.len)
 		return nx_keys_check(a->keys, api_key, now, ret, err);
 	if (authorization.len == 0)
-		return nx_fail(err, NX_E_UNAUTHENTICATED, "A bearer token or an API key is needed.");
+		return nx_fail(err, NX_E_UNAUTHENTICATED,
+			       "A bearer token or an API key is needed.");
 	if (!bearer(authorization, &token))
-		return nx_fail(err, NX_E_UNAUTHENTICATED, "The Authorization header must be a bearer token.");
+		return nx_fail(err, NX_E_UNAUTHENTICATED,
+			       "The Authorization header must be a bearer token.");
 	/* many clients can only send bearer tokens */
 	if (nx_str_starts(token, NX_STR("nxk_")))
 		return nx_keys_check(a->keys, token, now, ret, err);
@@ -211,8 +216,9 @@ enum nx_code nx_auth_issue_jwt(struct nx_auth *a, struct nx_str subject, enum nx
 		return nx_fail(err, NX_E_BAD_VALUE, "The role is not known.");
 	if (!nx_principal_name(&p, subject) || nx_str_starts(subject, NX_STR("key:")) ||
 	    nx_str_is(subject, "anonymous"))
-		return nx_fail(err, NX_E_BAD_VALUE, "The subject must have 1 to 127 bytes, no control "
-						    "characters, and not be reserved.");
+		return nx_fail(err, NX_E_BAD_VALUE,
+			       "The subject must have 1 to 127 bytes, no control "
+			       "characters, and not be reserved.");
 	int64_t now = nx_wall_us() / 1000000;
 	struct nx_buf b;
 	nx_buf_init(&b, 4096);
@@ -230,8 +236,8 @@ enum nx_code nx_auth_issue_jwt(struct nx_auth *a, struct nx_str subject, enum nx
 	return c;
 }
 
-enum nx_code nx_auth_issue_key(struct nx_auth *a, struct nx_str name, enum nx_role role, uint32_t ttl_s,
-			       char ret[80], struct nx_error *err)
+enum nx_code nx_auth_issue_key(struct nx_auth *a, struct nx_str name, enum nx_role role,
+			       uint32_t ttl_s, char ret[80], struct nx_error *err)
 {
 	return nx_keys_issue(a->keys, name, role, ttl_s, ret, err);
 }

@@ -11,6 +11,12 @@
 
 #define SECRET NX_STR("0123456789abcdef0123456789abcdef")
 
+static void scratch_name(char *ret, size_t size)
+{
+	const char *base = getenv("TMPDIR");
+	NX_CHECK(snprintf(ret, size, "%s/nx-XXXXXX", base ? base : P_tmpdir) < (int)size);
+}
+
 static struct nx_auth *open_auth(struct nx_store *store, struct nx_auth_config cfg)
 {
 	struct nx_auth *a = NULL;
@@ -52,7 +58,8 @@ NX_TEST(jwt_round_trip)
 	struct nx_principal p = { 0 };
 	struct nx_error err;
 	char token[1024];
-	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, NX_STR("ann \"中\""), NX_ROLE_OPERATOR, 60, token, &err));
+	NX_EQ_I(NX_OK,
+		nx_auth_issue_jwt(a, NX_STR("ann \"中\""), NX_ROLE_OPERATOR, 60, token, &err));
 	for (int i = 0; i < 3; i++) {
 		memset(&p, 0, sizeof(p));
 		NX_EQ_I(NX_OK, check_bearer(a, token, &p, &err));
@@ -72,10 +79,13 @@ NX_TEST(jwt_refuses_to_issue_what_it_would_not_take)
 	memset(longest, 1, sizeof(longest));
 	NX_EQ_I(NX_E_BAD_VALUE, nx_auth_issue_jwt(a, NX_STR("x"), NX_ROLE_ADMIN, 0, token, &err));
 	NX_EQ_I(NX_E_BAD_VALUE, nx_auth_issue_jwt(a, NX_STR(""), NX_ROLE_ADMIN, 1, token, &err));
-	NX_EQ_I(NX_E_BAD_VALUE, nx_auth_issue_jwt(a, NX_STR("key:12345678"), NX_ROLE_ADMIN, 1, token, &err));
-	NX_EQ_I(NX_E_BAD_VALUE, nx_auth_issue_jwt(a, nx_strn(longest, 128), NX_ROLE_ADMIN, 1, token, &err));
+	NX_EQ_I(NX_E_BAD_VALUE,
+		nx_auth_issue_jwt(a, NX_STR("key:12345678"), NX_ROLE_ADMIN, 1, token, &err));
+	NX_EQ_I(NX_E_BAD_VALUE,
+		nx_auth_issue_jwt(a, nx_strn(longest, 128), NX_ROLE_ADMIN, 1, token, &err));
 	memset(longest, 'x', sizeof(longest));
-	NX_EQ_I(NX_E_BAD_VALUE, nx_auth_issue_jwt(a, nx_strn(longest, 128), NX_ROLE_ADMIN, 1, token, &err));
+	NX_EQ_I(NX_E_BAD_VALUE,
+		nx_auth_issue_jwt(a, nx_strn(longest, 128), NX_ROLE_ADMIN, 1, token, &err));
 	NX_EQ_S("untouched", token);
 	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, nx_strn(longest, 127), NX_ROLE_ADMIN, 1, token, &err));
 	nx_auth_free(a);
@@ -84,18 +94,22 @@ NX_TEST(jwt_refuses_to_issue_what_it_would_not_take)
 /* RFC 7515 A.1: the signature of the published example. */
 NX_TEST(hs256_published_vector)
 {
-	static const unsigned char key[] = {
-		3, 35, 53, 75, 43, 15, 165, 188, 131, 126, 6, 101, 119, 123, 166, 143, 90, 179, 40, 230,
-		240, 84, 201, 40, 169, 15, 132, 178, 210, 80, 46, 191, 211, 251, 90, 146, 210, 6, 71, 239,
-		150, 138, 180, 195, 119, 98, 61, 34, 61, 46, 33, 114, 5, 46, 79, 8, 192, 205, 154, 245, 103,
-		208, 128, 163 };
+	static const unsigned char key[] = { 3,	  35,  53,  75,	 43,  15,  165, 188, 131, 126, 6,
+					     101, 119, 123, 166, 143, 90,  179, 40,  230, 240, 84,
+					     201, 40,  169, 15,	 132, 178, 210, 80,  46,  191, 211,
+					     251, 90,  146, 210, 6,   71,  239, 150, 138, 180, 195,
+					     119, 98,  61,  34,	 61,  46,  33,	114, 5,	  46,  79,
+					     8,	  192, 205, 154, 245, 103, 208, 128, 163 };
 	struct nx_hmac *h = nx_hmac_new(nx_strn((const char *)key, sizeof(key)));
 	uint8_t mac[NX_HASH_LEN];
 	char text[64];
 	for (int i = 0; i < 3; i++) { /* reused contexts must agree */
-		NX_CHECK(nx_hmac(h, NX_STR("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
-					   ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt"
-					   "cGxlLmNvbS9pc19yb290Ijp0cnVlfQ"), mac));
+		NX_CHECK(nx_hmac(
+			h,
+			NX_STR("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
+			       ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt"
+			       "cGxlLmNvbS9pc19yb290Ijp0cnVlfQ"),
+			mac));
 		NX_EQ_STR(NX_STR("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
 			  nx_strn(text, nx_b64url_encode(mac, sizeof(mac), text)));
 	}
@@ -104,8 +118,17 @@ NX_TEST(hs256_published_vector)
 
 NX_TEST(b64url_is_strict)
 {
-	static const char *const bad[] = { "A", "AB==", "AB=", "A+BC", "A/BC", "AB C", "AB\n", "AAAAB",
-					   "AB" /* bits left over */, "AAB", "\xff\xff\xff\xff" };
+	static const char *const bad[] = { "A",
+					   "AB==",
+					   "AB=",
+					   "A+BC",
+					   "A/BC",
+					   "AB C",
+					   "AB\n",
+					   "AAAAB",
+					   "AB" /* bits left over */,
+					   "AAB",
+					   "\xff\xff\xff\xff" };
 	unsigned char out[16];
 	for (size_t i = 0; i < NX_COUNTOF(bad); i++)
 		if (nx_b64url_decode(nx_str(bad[i]), out) >= 0)
@@ -147,8 +170,10 @@ static const struct {
 	{ "{\"typ\":\"JWT\"}", GOOD, NX_E_UNAUTHENTICATED },
 	{ "{\"alg\":\"HS256\",\"typ\":\"JWE\"}", GOOD, NX_E_UNAUTHENTICATED },
 	{ "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"crit\":[\"exp\"]}", GOOD, NX_E_UNAUTHENTICATED },
-	{ "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"../../dev/null\"}", GOOD, NX_E_UNAUTHENTICATED },
-	{ "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"jku\":\"http://evil\"}", GOOD, NX_E_UNAUTHENTICATED },
+	{ "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"../../dev/null\"}", GOOD,
+	  NX_E_UNAUTHENTICATED },
+	{ "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"jku\":\"http://evil\"}", GOOD,
+	  NX_E_UNAUTHENTICATED },
 	{ "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"zip\":\"DEF\"}", GOOD, NX_E_UNAUTHENTICATED },
 	{ "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"b64\":false}", GOOD, NX_E_UNAUTHENTICATED },
 	{ "[]", GOOD, NX_E_UNAUTHENTICATED },
@@ -165,13 +190,17 @@ static const struct {
 	{ HEAD, "{\"sub\":\"ann\",\"role\":[\"admin\"],\"exp\":4000000000}", NX_E_UNAUTHENTICATED },
 	{ HEAD, "{\"sub\":7,\"role\":\"agent\",\"exp\":4000000000}", NX_E_UNAUTHENTICATED },
 	{ HEAD, "{\"sub\":\"\",\"role\":\"agent\",\"exp\":4000000000}", NX_E_UNAUTHENTICATED },
-	{ HEAD, "{\"sub\":\"a\\u0000b\",\"role\":\"agent\",\"exp\":4000000000}", NX_E_UNAUTHENTICATED },
+	{ HEAD, "{\"sub\":\"a\\u0000b\",\"role\":\"agent\",\"exp\":4000000000}",
+	  NX_E_UNAUTHENTICATED },
 	{ HEAD, "{\"sub\":\"a\\nb\",\"role\":\"agent\",\"exp\":4000000000}", NX_E_UNAUTHENTICATED },
-	{ HEAD, "{\"sub\":\"key:0011aabb\",\"role\":\"agent\",\"exp\":4000000000}", NX_E_UNAUTHENTICATED },
-	{ HEAD, "{\"sub\":\"anonymous\",\"role\":\"agent\",\"exp\":4000000000}", NX_E_UNAUTHENTICATED },
+	{ HEAD, "{\"sub\":\"key:0011aabb\",\"role\":\"agent\",\"exp\":4000000000}",
+	  NX_E_UNAUTHENTICATED },
+	{ HEAD, "{\"sub\":\"anonymous\",\"role\":\"agent\",\"exp\":4000000000}",
+	  NX_E_UNAUTHENTICATED },
 	{ HEAD, "{\"sub\":\"a\",\"role\":\"agent\",\"role\":\"admin\",\"exp\":4000000000}",
 	  NX_E_UNAUTHENTICATED },
-	{ HEAD, "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":1,\"exp\":4000000000}", NX_E_UNAUTHENTICATED },
+	{ HEAD, "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":1,\"exp\":4000000000}",
+	  NX_E_UNAUTHENTICATED },
 	{ HEAD, "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":\"4000000000\"}", NX_E_UNAUTHENTICATED },
 	{ HEAD, "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":1e300}", NX_E_UNAUTHENTICATED },
 	{ HEAD, "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":-1}", NX_E_UNAUTHENTICATED },
@@ -185,7 +214,8 @@ static const struct {
 	  NX_E_UNAUTHENTICATED },
 	{ HEAD, "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":4000000000,\"nbf\":\"1\"}",
 	  NX_E_UNAUTHENTICATED },
-	{ HEAD, "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":4000000000,\"iss\":\"any\",\"aud\":7}", NX_OK },
+	{ HEAD, "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":4000000000,\"iss\":\"any\",\"aud\":7}",
+	  NX_OK },
 };
 
 NX_TEST(jwt_attack_table)
@@ -199,8 +229,8 @@ NX_TEST(jwt_attack_table)
 		for (int round = 0; round < 2; round++) { /* the cache must agree */
 			enum nx_code c = check_bearer(a, token, &p, &err);
 			if (c != attacks[i].want)
-				nx_test_fail(__FILE__, __LINE__, "%s %s: %s, want %s", attacks[i].head,
-					     attacks[i].payload, nx_code_name(c),
+				nx_test_fail(__FILE__, __LINE__, "%s %s: %s, want %s",
+					     attacks[i].head, attacks[i].payload, nx_code_name(c),
 					     nx_code_name(attacks[i].want));
 			NX_CHECK(c == NX_OK || p.role == NX_ROLE_COUNT);
 		}
@@ -239,9 +269,11 @@ NX_TEST(jwt_forms_that_are_not_tokens)
 	struct nx_error err;
 	char good[4096], text[9000];
 	forge(SECRET, HEAD, GOOD, good);
-	static const char *const forms[] = { "%s", "bearer%s", "Basic %s", "Bearer  %s", "Bearer %s ",
-					     "Bearer %s.", "Bearer .%s", "Bearer %s.x", "Bearer\t%s",
-					     "Bearer %s,Bearer x", "Bearer \"%s\"" };
+	static const char *const forms[] = {
+		"%s",	      "bearer%s",	    "Basic %s",	    "Bearer  %s",
+		"Bearer %s ", "Bearer %s.",	    "Bearer .%s",   "Bearer %s.x",
+		"Bearer\t%s", "Bearer %s,Bearer x", "Bearer \"%s\""
+	};
 	for (size_t i = 0; i < NX_COUNTOF(forms); i++) {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -272,8 +304,13 @@ NX_TEST(jwt_forms_that_are_not_tokens)
 NX_TEST(jwt_issuer_audience_leeway)
 {
 	struct nx_auth *a = open_auth(NULL, (struct nx_auth_config){ .secret = SECRET,
-		.issuer = NX_STR("us"), .audience = NX_STR("db"), .leeway_s = 60 });
-	static const struct { const char *tail; enum nx_code want; } cases[] = {
+								     .issuer = NX_STR("us"),
+								     .audience = NX_STR("db"),
+								     .leeway_s = 60 });
+	static const struct {
+		const char *tail;
+		enum nx_code want;
+	} cases[] = {
 		{ "\"iss\":\"us\",\"aud\":\"db\"", NX_OK },
 		{ "\"iss\":\"us\",\"aud\":[\"x\",\"db\"]", NX_OK },
 		{ "\"iss\":\"us\",\"aud\":[\"x\"]", NX_E_UNAUTHENTICATED },
@@ -294,12 +331,18 @@ NX_TEST(jwt_issuer_audience_leeway)
 		forge(SECRET, HEAD, payload, token);
 		NX_EQ_I(cases[i].want, check_bearer(a, token, &p, &err));
 	}
-	static const struct { int exp, nbf; enum nx_code want; } times[] = {
-		{ -30, -90, NX_OK }, { -90, -99, NX_E_TOKEN_EXPIRED }, { 99, 30, NX_OK },
-		{ 99, 90, NX_E_UNAUTHENTICATED } };
+	static const struct {
+		int exp, nbf;
+		enum nx_code want;
+	} times[] = { { -30, -90, NX_OK },
+		      { -90, -99, NX_E_TOKEN_EXPIRED },
+		      { 99, 30, NX_OK },
+		      { 99, 90, NX_E_UNAUTHENTICATED } };
 	for (size_t i = 0; i < NX_COUNTOF(times); i++) {
-		NX_CHECK(snprintf(payload, sizeof(payload), "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":%lld,"
-				  "\"nbf\":%lld,\"iss\":\"us\",\"aud\":\"db\"}", (long long)now + times[i].exp,
+		NX_CHECK(snprintf(payload, sizeof(payload),
+				  "{\"sub\":\"a\",\"role\":\"agent\",\"exp\":%lld,"
+				  "\"nbf\":%lld,\"iss\":\"us\",\"aud\":\"db\"}",
+				  (long long)now + times[i].exp,
 				  (long long)now + times[i].nbf) > 0);
 		forge(SECRET, HEAD, payload, token);
 		NX_EQ_I(times[i].want, check_bearer(a, token, &p, &err));
@@ -342,8 +385,9 @@ NX_TEST(secrets_and_configs)
 	struct nx_principal p;
 	char token[1024];
 	struct nx_auth *x = open_auth(NULL, (struct nx_auth_config){ .secret = SECRET });
-	struct nx_auth *y = open_auth(NULL, (struct nx_auth_config){
-		.secret = NX_STR("0123456789abcdef0123456789abcdeX") });
+	struct nx_auth *y = open_auth(
+		NULL,
+		(struct nx_auth_config){ .secret = NX_STR("0123456789abcdef0123456789abcdeX") });
 	NX_EQ_I(NX_OK, nx_auth_issue_jwt(x, NX_STR("a"), NX_ROLE_ADMIN, 60, token, &err));
 	NX_EQ_I(NX_E_UNAUTHENTICATED, check_bearer(y, token, &p, &err));
 	nx_auth_free(x);
@@ -357,7 +401,8 @@ NX_TEST(secrets_and_configs)
 
 NX_TEST(stored_secret_survives_and_keys_too)
 {
-	char dir[] = "/tmp/nx-auth-XXXXXX", path[64];
+	char dir[128], path[160];
+	scratch_name(dir, sizeof(dir));
 	NX_CHECK(mkdtemp(dir) != NULL);
 	NX_CHECK(snprintf(path, sizeof(path), "%s/store.db", dir) > 0);
 	struct nx_store *s = NULL;
@@ -383,8 +428,9 @@ NX_TEST(stored_secret_survives_and_keys_too)
 	NX_EQ_I(NX_E_TOKEN_EXPIRED, nx_auth_check(a, NX_STR(""), nx_str(gone), &p, &err));
 	nx_auth_free(a);
 	nx_store_close(s);
-	char command[256];
-	NX_CHECK(snprintf(command, sizeof(command), "! grep -qF %s %s* && rm -r %s", key + 13, path, dir) > 0);
+	char command[512];
+	NX_CHECK(snprintf(command, sizeof(command), "! grep -qF %s %s* && rm -r %s", key + 13, path,
+			  dir) > 0);
 	NX_EQ_I(0, system(command)); /* the secret is nowhere in the files */
 }
 
@@ -413,7 +459,8 @@ NX_TEST(key_forms_and_revocation)
 		NX_CHECK(!strstr(err.message, key + 13) && !strstr(err.detail, key + 13));
 		bad[i] = '\0';
 		if (i > 0)
-			NX_EQ_I(NX_E_UNAUTHENTICATED, nx_auth_check(a, NX_STR(""), nx_str(bad), &p, &err));
+			NX_EQ_I(NX_E_UNAUTHENTICATED,
+				nx_auth_check(a, NX_STR(""), nx_str(bad), &p, &err));
 	}
 	NX_CHECK(snprintf(bad, sizeof(bad), "%s0", key) > 0);
 	NX_EQ_I(NX_E_UNAUTHENTICATED, nx_auth_check(a, NX_STR(""), nx_str(bad), &p, &err));
@@ -434,14 +481,17 @@ NX_TEST(key_forms_and_revocation)
 
 NX_TEST(roles)
 {
-	static const enum nx_role least[] = {
-		[NX_RIGHT_QUERY] = NX_ROLE_AGENT, [NX_RIGHT_SEE_SOURCES] = NX_ROLE_AGENT,
-		[NX_RIGHT_SEE_ALL_QUERIES] = NX_ROLE_OPERATOR, [NX_RIGHT_TEST_SOURCES] = NX_ROLE_OPERATOR,
-		[NX_RIGHT_EDIT_SOURCES] = NX_ROLE_ADMIN, [NX_RIGHT_METRICS] = NX_ROLE_OPERATOR,
-		[NX_RIGHT_EDIT_KEYS] = NX_ROLE_ADMIN };
+	static const enum nx_role least[] = { [NX_RIGHT_QUERY] = NX_ROLE_AGENT,
+					      [NX_RIGHT_SEE_SOURCES] = NX_ROLE_AGENT,
+					      [NX_RIGHT_SEE_ALL_QUERIES] = NX_ROLE_OPERATOR,
+					      [NX_RIGHT_TEST_SOURCES] = NX_ROLE_OPERATOR,
+					      [NX_RIGHT_EDIT_SOURCES] = NX_ROLE_ADMIN,
+					      [NX_RIGHT_METRICS] = NX_ROLE_OPERATOR,
+					      [NX_RIGHT_EDIT_KEYS] = NX_ROLE_ADMIN };
 	for (int r = 0; r < NX_ROLE_COUNT; r++) {
 		enum nx_role back = NX_ROLE_COUNT;
-		NX_CHECK(nx_role_by_name(nx_str(nx_role_name((enum nx_role)r)), &back) && (int)back == r);
+		NX_CHECK(nx_role_by_name(nx_str(nx_role_name((enum nx_role)r)), &back) &&
+			 (int)back == r);
 		for (size_t i = 0; i < NX_COUNTOF(least); i++)
 			NX_EQ_I(r >= (int)least[i], nx_role_may((enum nx_role)r, (enum nx_right)i));
 	}
@@ -477,7 +527,8 @@ static void write_public(EVP_PKEY *k, const char *path)
 	fclose(f);
 }
 
-static void sign_public(EVP_PKEY *k, const EVP_MD *md, const char *head, const char *payload, char *out)
+static void sign_public(EVP_PKEY *k, const EVP_MD *md, const char *head, const char *payload,
+			char *out)
 {
 	unsigned char sig[1024], raw[64];
 	size_t len = sizeof(sig), n = nx_b64url_encode(head, strlen(head), out);
@@ -504,7 +555,8 @@ static void sign_public(EVP_PKEY *k, const EVP_MD *md, const char *head, const c
 NX_TEST(public_key_algorithms)
 {
 	static const char *const names[] = { "RS256", "ES256", "EdDSA" };
-	char path[] = "/tmp/nx-pub-XXXXXX", head[128], token[4096], pem[4096];
+	char path[128], head[128], token[4096], pem[4096];
+	scratch_name(path, sizeof(path));
 	int fd = mkstemp(path);
 	NX_CHECK(fd >= 0);
 	close(fd);
@@ -514,13 +566,15 @@ NX_TEST(public_key_algorithms)
 	for (int i = 0; i < 3; i++) {
 		struct nx_principal p = { 0 };
 		write_public(keys[i], path);
-		struct nx_auth *a = open_auth(NULL, (struct nx_auth_config){ .secret = SECRET,
-			.public_key_file = path });
+		struct nx_auth *a = open_auth(
+			NULL, (struct nx_auth_config){ .secret = SECRET, .public_key_file = path });
 		for (int k = 0; k < 3; k++) { /* signed by key i, called k */
 			NX_CHECK(snprintf(head, sizeof(head),
-					  "{\"alg\":\"%s\",\"typ\":\"JWT\",\"kid\":\"1\"}", names[k]) > 0);
+					  "{\"alg\":\"%s\",\"typ\":\"JWT\",\"kid\":\"1\"}",
+					  names[k]) > 0);
 			sign_public(keys[i], i == 2 ? NULL : EVP_sha256(), head, GOOD, token);
-			NX_EQ_I(i == k ? NX_OK : NX_E_UNAUTHENTICATED, check_bearer(a, token, &p, &err));
+			NX_EQ_I(i == k ? NX_OK : NX_E_UNAUTHENTICATED,
+				check_bearer(a, token, &p, &err));
 		}
 		/* signed by another key of the same kind: a flipped signature byte stands for it */
 		NX_CHECK(snprintf(head, sizeof(head), "{\"alg\":\"%s\"}", names[i]) > 0);
@@ -560,7 +614,8 @@ NX_TEST(repeated_check_is_cheap)
 	struct nx_error err;
 	char token[1024], header[1100];
 	uint8_t hash[NX_HASH_LEN];
-	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, NX_STR("analyst@example.com"), NX_ROLE_AGENT, 600, token, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, NX_STR("analyst@example.com"), NX_ROLE_AGENT, 600,
+					 token, &err));
 	NX_CHECK(snprintf(header, sizeof(header), "Bearer %s", token) > 0);
 	int64_t best = INT64_MAX, hashing = INT64_MAX, miss = INT64_MAX;
 	for (int round = 0; round < 20; round++) {
@@ -582,8 +637,10 @@ NX_TEST(repeated_check_is_cheap)
 		miss = d < miss ? d : miss;
 		nx_hmac_free(r.hmac);
 	}
-	printf("# repeated check %lld ns, of which SHA-256 of %zu bytes %lld ns; first check %lld ns\n",
-	       (long long)best / 1000, strlen(token), (long long)hashing / 1000, (long long)miss / 1000);
+	printf("# repeated check %lld ns, of which SHA-256 of %zu bytes %lld ns; first check %lld "
+	       "ns\n",
+	       (long long)best / 1000, strlen(token), (long long)hashing / 1000,
+	       (long long)miss / 1000);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 	NX_CHECK((best - hashing) / 1000 < 2000);
 #endif
@@ -598,8 +655,8 @@ static void *hammer(void *arg)
 	for (int i = 0; i < 2000; i++) {
 		char token[1024];
 		if (i % 50 == 0)
-			NX_CHECK(nx_auth_issue_jwt(both[0], NX_STR("t"), NX_ROLE_AGENT, 60 + (uint32_t)i, token,
-						   &err) == NX_OK);
+			NX_CHECK(nx_auth_issue_jwt(both[0], NX_STR("t"), NX_ROLE_AGENT,
+						   60 + (uint32_t)i, token, &err) == NX_OK);
 		NX_CHECK(check_bearer(both[0], token, &p, &err) == NX_OK);
 		NX_CHECK(nx_auth_check(both[0], NX_STR(""), nx_str(both[1]), &p, &err) == NX_OK);
 	}

@@ -42,8 +42,10 @@ static EVP_MD_CTX *context(void)
 bool nx_sha256_two(struct nx_str a, struct nx_str b, uint8_t ret[NX_HASH_LEN])
 {
 	EVP_MD_CTX *ctx = context();
-	return ctx && EVP_DigestInit_ex2(ctx, sha256, NULL) && EVP_DigestUpdate(ctx, a.ptr, a.len) &&
-	       (b.len == 0 || EVP_DigestUpdate(ctx, b.ptr, b.len)) && EVP_DigestFinal_ex(ctx, ret, NULL);
+	return ctx && EVP_DigestInit_ex2(ctx, sha256, NULL) &&
+	       EVP_DigestUpdate(ctx, a.ptr, a.len) &&
+	       (b.len == 0 || EVP_DigestUpdate(ctx, b.ptr, b.len)) &&
+	       EVP_DigestFinal_ex(ctx, ret, NULL);
 }
 
 bool nx_sha256(struct nx_str s, uint8_t ret[NX_HASH_LEN])

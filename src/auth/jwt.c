@@ -39,8 +39,8 @@ static bool verify_hs256(const struct nx_jwt_rules *r, struct nx_str input, stru
 	return ok;
 }
 
-static bool verify_public(EVP_PKEY *key, const EVP_MD *md, struct nx_str input, const unsigned char *sig,
-			  size_t len)
+static bool verify_public(EVP_PKEY *key, const EVP_MD *md, struct nx_str input,
+			  const unsigned char *sig, size_t len)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	bool ok = ctx && EVP_DigestVerifyInit(ctx, NULL, md, NULL, key) == 1 &&
@@ -52,7 +52,8 @@ static bool verify_public(EVP_PKEY *key, const EVP_MD *md, struct nx_str input, 
 
 static bool verify_rs256(const struct nx_jwt_rules *r, struct nx_str input, struct nx_str sig)
 {
-	return verify_public(r->public_key, EVP_sha256(), input, (const unsigned char *)sig.ptr, sig.len);
+	return verify_public(r->public_key, EVP_sha256(), input, (const unsigned char *)sig.ptr,
+			     sig.len);
 }
 
 static bool verify_eddsa(const struct nx_jwt_rules *r, struct nx_str input, struct nx_str sig)
@@ -90,7 +91,8 @@ static bool fits_rsa(EVP_PKEY *k)
 static bool fits_p256(EVP_PKEY *k)
 {
 	char group[32];
-	return EVP_PKEY_is_a(k, "EC") && EVP_PKEY_get_group_name(k, group, sizeof(group), NULL) == 1 &&
+	return EVP_PKEY_is_a(k, "EC") &&
+	       EVP_PKEY_get_group_name(k, group, sizeof(group), NULL) == 1 &&
 	       strcmp(group, "prime256v1") == 0;
 }
 
@@ -128,7 +130,8 @@ enum nx_code nx_jwt_public_key(const char *path, struct nx_jwt_rules *r, struct 
 	BIO_free(bio);
 	ERR_clear_error();
 	if (!key)
-		return nx_fail(err, NX_E_CONFIG, "The public key file holds no PEM public key or certificate.");
+		return nx_fail(err, NX_E_CONFIG,
+			       "The public key file holds no PEM public key or certificate.");
 	for (size_t i = 0; i < NX_COUNTOF(algs); i++) {
 		if (!algs[i].fits || !algs[i].fits(key))
 			continue;
@@ -263,8 +266,7 @@ static bool split(struct nx_str token, struct nx_str part[3])
 		token.len -= part[i].len + 1;
 	}
 	part[2] = token;
-	return part[0].len && part[1].len && part[2].len &&
-	       !memchr(part[2].ptr, '.', part[2].len);
+	return part[0].len && part[1].len && part[2].len && !memchr(part[2].ptr, '.', part[2].len);
 }
 
 enum nx_code nx_jwt_verify(const struct nx_jwt_rules *r, struct nx_str token, int64_t now,

@@ -21,7 +21,7 @@ struct row {
 
 struct nx_keys {
 	struct nx_store *store; /* NULL: none can be issued */
-	pthread_rwlock_t lock;  /* buckets, count */
+	pthread_rwlock_t lock; /* buckets, count */
 	struct row *buckets[1024];
 	uint32_t count;
 };
@@ -95,7 +95,8 @@ static enum nx_code load(const struct nx_store_key *s, void *arg, struct nx_erro
 	}
 	if (!ok) {
 		free(r);
-		return nx_fail(err, NX_E_STORE_FAILED, "The metadata store holds a damaged API key.");
+		return nx_fail(err, NX_E_STORE_FAILED,
+			       "The metadata store holds a damaged API key.");
 	}
 	memcpy(r->hash, s->hash, NX_HASH_LEN);
 	insert(k, r);
@@ -134,8 +135,8 @@ void nx_keys_free(struct nx_keys *k)
 	free(k);
 }
 
-enum nx_code nx_keys_check(struct nx_keys *k, struct nx_str key, int64_t now, struct nx_principal *ret,
-			   struct nx_error *err)
+enum nx_code nx_keys_check(struct nx_keys *k, struct nx_str key, int64_t now,
+			   struct nx_principal *ret, struct nx_error *err)
 {
 	uint8_t hash[NX_HASH_LEN];
 	static const uint8_t nothing[NX_HASH_LEN];
@@ -217,12 +218,16 @@ enum nx_code nx_keys_issue(struct nx_keys *k, struct nx_str name, enum nx_role r
 	struct row *r = k->count < KEYS_MAX ? make(k, text) : NULL;
 	enum nx_code c;
 	if (!r) {
-		c = k->count < KEYS_MAX ? nx_fail(err, NX_E_INTERNAL, "A key cannot be made.")
-					: nx_fail(err, NX_E_OVERLOADED, "There are too many API keys.");
+		c = k->count < KEYS_MAX
+			    ? nx_fail(err, NX_E_INTERNAL, "A key cannot be made.")
+			    : nx_fail(err, NX_E_OVERLOADED, "There are too many API keys.");
 	} else {
 		struct nx_store_key row = {
-			.id = nx_str(r->id), .name = name, .prefix = nx_str(r->prefix),
-			.role = nx_str(nx_role_name(role)), .created_at = nx_str(created),
+			.id = nx_str(r->id),
+			.name = name,
+			.prefix = nx_str(r->prefix),
+			.role = nx_str(nx_role_name(role)),
+			.created_at = nx_str(created),
 			.expires_at = nx_str(until),
 		};
 		memcpy(row.hash, r->hash, NX_HASH_LEN);
