@@ -25,10 +25,13 @@ struct nx_source_type {
 	const char *defaults; /* option defaults of this type, "key=value;key=value"; may be NULL */
 	const char *proof;  /* "real", "stand-in", "double", "unverified" */
 	const char *proof_note;
+	const struct nx_option *options; /* while the driver is not built in; see below */
 };
 extern const struct nx_source_type nx_source_types[];
 extern const uint32_t nx_source_type_count;
 const struct nx_source_type *nx_source_type_find(struct nx_str name);
+/* The options a config of this type may have besides nx_options_common: the driver's, else the type's. */
+const struct nx_option *nx_source_type_options(const struct nx_source_type *t);
 /* NULL: known, not built in. */
 const struct nx_driver *nx_driver_find(const char *name);
 /* Built-in drivers in order of drivers.def; NULL ends. */
@@ -57,6 +60,10 @@ struct nx_data_source {
 	struct nx_str description;
 	struct nx_str created_at, updated_at; /* ISO 8601 UTC */
 	bool from_config;     /* declared in nexus.yaml: read-only through the API */
+	/* NX_OK, or why this source cannot be used although it is kept: credentials that do not decrypt
+	 * or a config that no longer fits its type. Then status is ERROR and options are incomplete. */
+	enum nx_code problem;
+	char problem_text[400];
 };
 
 /* Loads what the store holds. `key` is the 32-byte vault master key (copied; wiped by free). */

@@ -1,0 +1,182 @@
+/* Private to src/catalog: how a JSON body becomes a snapshot.
+ *
+ *	body -> rules on name, type, status            (build.c)
+ *	config -> flat entries -> rules -> options      (config.c, rules.c)
+ *	options + names -> snapshot                     (snapshot.c)
+ *	snapshots by id and by name                     (table.c, catalog.c)  */
+#ifndef NX_CATALOG_CATALOG_INT_H
+#define NX_CATALOG_CATALOG_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "catalog/catalog.h"
+#include "store/store.h"
+#include "store/vault.h"
+
+#define NX_MASK "********"
+#define NX_ENTRIES_MAX 200u
+
+/* ---- broken rules, collected ---- */
+
+struct nx_rules {
+	struct nx_buf json;  /* "[{...},{...}" without the closing bracket */
+	struct nx_error first;
+	uint32_t count;
+};
+
+void nx_rules_init(struct nx_rules *r);
+void nx_rules_done(struct nx_rules *r);
+/* `key` as the user wrote it, "config.port"; the message must not hold a value of a secret. */
+void nx_rules_add(struct nx_rules *r, enum nx_code code, const char *rule, const char *key, const char *fmt,
+		  ...) NX_PRINTF(5, 6);
+/* The first broken rule as an error, all of them as JSON in *ret; NX_OK when none is broken. */
+NX_NODISCARD enum nx_code nx_rules_end(struct nx_rules *r, struct nx_arena *a, struct nx_str *ret,
+				       struct nx_error *err);
+
+/* ---- config ---- */
+
+struct nx_entry {
+	const char *key; /* dotted, without "additionalProps." */
+	const struct nx_option *spec;
+	enum nx_json_kind kind;
+	struct nx_str text; /* of a secret: as given, references not followed */
+	bool carried;       /* a secret kept from the replaced config, absent from the new one */
+};
+
+/* A checked config. Lives in the arena; its secrets are slices of the two JSON trees given. */
+struct nx_config {
+	const struct nx_source_type *type;
+	const struct nx_option *table; /* of the driver or the type */
+	struct nx_entry *entries;
+	uint32_t count;
+};
+
+/* Flattens and checks `json` (NULL: empty) against the type. `old_secrets` is the flat object of the
+ * config that is replaced, or NULL; `resolve`: follow ${env:} and ${file:}. Broken rules go to
+ * `rules`; *ret_options is NULL when there are any, else the caller frees it. */
+NX_NODISCARD enum nx_code nx_config_read(const struct nx_source_type *type, const struct nx_json *json,
+					 const struct nx_json *old_secrets, struct nx_arena *a,
+					 struct nx_rules *rules, struct nx_config *ret,
+					 struct nx_options **ret_options, struct nx_error *err);
+/* The config as JSON with secrets masked: what is stored and shown. */
+void nx_config_show(const struct nx_config *c, struct nx_buf *out);
+/* Flat JSON object of the secrets; empty text when there are none. In the arena; caller wipes. */
+NX_NODISCARD enum nx_code nx_config_secrets(const struct nx_config *c, struct nx_arena *a,
+					    struct nx_str *ret, struct nx_error *err);
+void nx_json_wipe(const struct nx_json *v); /* overwrites all strings of a tree of ours */
+
+/* Finds the option of a key; `props` says whether it stood in additionalProps. */
+const struct nx_option *nx_config_option(const struct nx_option *table, struct nx_str key);
+
+/* ---- rules.c ---- */
+
+/* The rule a key belongs to, when its value is missing or wrong. */
+const char *nx_rule_of(const char *key);
+/* What the option tables cannot say: credentials that belong together, fixed values, forms. */
+void nx_rules_check(const struct nx_config *c, const struct nx_options *o, struct nx_rules *r);
+void nx_rules_name(struct nx_str name, struct nx_rules *r);
+
+/* ---- snapshot.c ---- */
+
+/* What a change of status does not touch; shared by snapshots. */
+struct nx_body {
+	_Atomic uint32_t refs;
+	struct nx_options *options;
+	struct nx_str name, type_name, description, created_at, updated_at;
+	struct nx_str config;  /* JSON, masked */
+	struct nx_str secrets; /* sealed */
+	char bytes[];
+};
+
+struct nx_snapshot {
+	struct nx_data_source pub; /* first: the two convert into each other */
+	_Atomic uint32_t refs;
+	struct nx_body *body;
+};
+
+struct nx_body_parts {
+	struct nx_str name, type_name, description, created_at, updated_at, config, secrets;
+};
+
+/* Takes `options` over, also on failure. */
+struct nx_body *nx_body_new(const struct nx_body_parts *p, struct nx_options *options);
+void nx_body_unref(struct nx_body *b);
+/* A snapshot with one reference. Takes a reference of `body` for itself. NULL: out of memory. */
+struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
+				    const struct nx_source_type *type, uint32_t version,
+				    enum nx_source_status status);
+
+static inline struct nx_snapshot *nx_snapshot_of(const struct nx_data_source *s)
+{
+	return (struct nx_snapshot *)(uintptr_t)s;
+}
+
+/* ---- build.c ---- */
+
+/* What a POST or PUT says, checked at the top level. */
+struct nx_request {
+	struct nx_str name, type_name, description;
+	const struct nx_source_type *type;
+	const struct nx_json *config;
+	bool has_status, has_version;
+	enum nx_source_status status;
+	int64_t version;
+};
+
+/* Checks everything but the config. */
+void nx_request_read(const struct nx_json *body, struct nx_request *q, struct nx_rules *rules);
+void nx_request_type(struct nx_request *q, struct nx_rules *rules); /* type from type_name */
+NX_NODISCARD bool nx_status_of(struct nx_str s, enum nx_source_status *ret);
+
+/* Of what a snapshot is made besides the request. */
+struct nx_origin {
+	char id[37];
+	uint32_t version;
+	enum nx_source_status status;
+	struct nx_str created_at, updated_at; /* empty: now */
+	struct nx_str sealed;  /* secrets as they are stored already; with `save` they are sealed anew */
+	const struct nx_json *old_secrets; /* flat object, or NULL */
+	bool save;
+};
+
+/* Checks the config and makes a snapshot with one reference. Broken rules are in `rules`, then *ret
+ * stays as it is and the answer is NX_OK: nx_rules_end() turns them into an error. `vault` NULL: no
+ * secrets can be kept [DS-011]. */
+NX_NODISCARD enum nx_code nx_build(const struct nx_vault *vault, const struct nx_request *q,
+				   const struct nx_origin *from, struct nx_arena *a,
+				   struct nx_rules *rules, struct nx_snapshot **ret, struct nx_error *err);
+/* The last step of nx_build() alone. Takes `options` over, also on failure. */
+NX_NODISCARD enum nx_code nx_assemble(const struct nx_request *q, const struct nx_origin *from,
+				      struct nx_str config, struct nx_str secrets,
+				      struct nx_options *options, struct nx_snapshot **ret,
+				      struct nx_error *err);
+/* Decrypts and parses into the arena. *ret stays as it is when there are no secrets; the caller wipes
+ * the tree. */
+NX_NODISCARD enum nx_code nx_secrets_open(const struct nx_vault *vault, const char *id,
+					  struct nx_str sealed, struct nx_arena *a,
+					  const struct nx_json **ret, struct nx_error *err);
+
+/* ---- table.c: snapshots by a string that they own ---- */
+
+struct nx_slot {
+	uint64_t hash;
+	struct nx_str key;
+	struct nx_snapshot *s; /* NULL: free */
+};
+
+struct nx_table {
+	struct nx_slot *slots;
+	size_t cap; /* power of two, or 0 */
+	size_t count;
+};
+
+/* Room for one more; false: out of memory. */
+NX_NODISCARD bool nx_table_reserve(struct nx_table *t);
+/* Adds, or replaces the entry of an equal key; room was reserved. */
+void nx_table_put(struct nx_table *t, struct nx_str key, struct nx_snapshot *s);
+struct nx_snapshot *nx_table_get(const struct nx_table *t, struct nx_str key);
+void nx_table_remove(struct nx_table *t, struct nx_str key);
+void nx_table_done(struct nx_table *t);
+
+#endif
