@@ -40,7 +40,8 @@ struct part { /* of a template: text, then a number */
 	uint64_t limit;
 };
 
-struct template {
+struct template
+{
 	struct part parts[64];
 	unsigned n;
 };
@@ -49,18 +50,18 @@ enum body_kind { BY_LENGTH, BY_CHUNKS, BY_CLOSE };
 
 struct client {
 	int fd;
-	bool busy;       /* a request is out */
-	bool writing;    /* part of it waits for EPOLLOUT */
-	int64_t since;   /* scheduled time, or when it was sent */
+	bool busy; /* a request is out */
+	bool writing; /* part of it waits for EPOLLOUT */
+	int64_t since; /* scheduled time, or when it was sent */
 	char *out;
 	size_t out_len, out_cap, out_sent;
-	char *in;        /* the answer's head, then scratch */
+	char *in; /* the answer's head, then scratch */
 	size_t in_len;
 	bool in_body, closing;
 	int status;
 	enum body_kind kind;
-	uint64_t left;   /* LENGTH, or of the chunk with its CR LF */
-	char line[24];   /* chunk size line */
+	uint64_t left; /* LENGTH, or of the chunk with its CR LF */
+	char line[24]; /* chunk size line */
 	unsigned line_len;
 	bool last_chunk;
 	struct client *next_idle;
@@ -191,8 +192,9 @@ static void expand(struct client *c, const struct template *t)
 		if (p->number == PLAIN)
 			continue;
 		char text[24];
-		int n = snprintf(text, sizeof(text), "%llu",
-				 (unsigned long long)(p->number == RANDOM ? random_below(p->limit) : seq));
+		int n = snprintf(
+			text, sizeof(text), "%llu",
+			(unsigned long long)(p->number == RANDOM ? random_below(p->limit) : seq));
 		append(c, text, (size_t)n);
 	}
 }
@@ -258,7 +260,8 @@ static void reopen(struct client *c, bool error)
 static void push(struct client *c)
 {
 	while (c->out_sent < c->out_len) {
-		ssize_t n = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent, MSG_NOSIGNAL);
+		ssize_t n =
+			send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent, MSG_NOSIGNAL);
 		if (n < 0 && errno == EAGAIN) {
 			if (!c->writing)
 				watch(c, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
@@ -329,8 +332,11 @@ static void read_head(struct client *c, char *end)
 	const char *coding = field(c->in, "Transfer-Encoding");
 	c->closing = conn && strncasecmp(conn, "close", 5) == 0;
 	c->left = length ? strtoull(length, NULL, 10) : 0;
-	c->kind = coding ? BY_CHUNKS : length || c->status == 204 || c->status == 304 ||
-		  strcmp(opt.method, "HEAD") == 0 ? BY_LENGTH : BY_CLOSE;
+	c->kind =
+		coding ? BY_CHUNKS
+		: length || c->status == 204 || c->status == 304 || strcmp(opt.method, "HEAD") == 0
+			? BY_LENGTH
+			: BY_CLOSE;
 	if (strcmp(opt.method, "HEAD") == 0) {
 		c->left = 0;
 		c->kind = BY_LENGTH;
@@ -384,7 +390,8 @@ static bool eat(struct client *c, const char *p, size_t n)
 		if (eat_chunks(c, p, n, &bad))
 			finished(c);
 		return !bad;
-	case BY_CLOSE: return true;
+	case BY_CLOSE:
+		return true;
 	}
 	return false;
 }
@@ -540,8 +547,9 @@ static const char *resolve(const char *url, char *host, size_t cap)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: lg [-c conns] [-d seconds] [-w warm-up seconds] [-R requests/s]\n"
-			"          [-m method] [-b bodyfile | -B body] [-H 'Name: value']... URL\n");
+	fprintf(stderr,
+		"usage: lg [-c conns] [-d seconds] [-w warm-up seconds] [-R requests/s]\n"
+		"          [-m method] [-b bodyfile | -B body] [-H 'Name: value']... URL\n");
 	exit(2);
 }
 
@@ -553,13 +561,28 @@ static void parse_args(int argc, char **argv)
 	int o;
 	while ((o = getopt(argc, argv, "c:d:w:R:m:b:B:H:")) != -1) {
 		switch (o) {
-		case 'c': opt.conns = (unsigned)strtoul(optarg, NULL, 10); break;
-		case 'd': opt.seconds = strtod(optarg, NULL); break;
-		case 'w': opt.warmup = strtod(optarg, NULL); break;
-		case 'R': opt.rate = strtod(optarg, NULL); break;
-		case 'm': opt.method = optarg; break;
-		case 'b': body = read_file(optarg, &body_len); break;
-		case 'B': body = optarg; body_len = strlen(optarg); break;
+		case 'c':
+			opt.conns = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'd':
+			opt.seconds = strtod(optarg, NULL);
+			break;
+		case 'w':
+			opt.warmup = strtod(optarg, NULL);
+			break;
+		case 'R':
+			opt.rate = strtod(optarg, NULL);
+			break;
+		case 'm':
+			opt.method = optarg;
+			break;
+		case 'b':
+			body = read_file(optarg, &body_len);
+			break;
+		case 'B':
+			body = optarg;
+			body_len = strlen(optarg);
+			break;
 		case 'H': {
 			int n = snprintf(fields + used, sizeof(fields) - used, "%s\r\n", optarg);
 			if (n < 0 || (size_t)n >= sizeof(fields) - used)
@@ -567,7 +590,8 @@ static void parse_args(int argc, char **argv)
 			used += (size_t)n;
 			break;
 		}
-		default: usage();
+		default:
+			usage();
 		}
 	}
 	if (optind + 1 != argc || opt.conns < 1 || opt.conns > 100000 || opt.seconds <= 0)
@@ -591,15 +615,15 @@ static void report(double cpu, const struct client *clients)
 	printf("{\"conns\":%u,\"seconds\":%g,\"rate\":%g,\"requests\":%llu,\"rps\":%.0f,"
 	       "\"errors\":%llu,\"non2xx\":%llu,\"firstBadStatus\":%llu,"
 	       "\"mean_us\":%.1f,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,"
-	       "\"max_us\":%.1f,\"late\":%llu,\"unfinished\":%llu,\"unsent\":%.0f,\"MBps\":%.1f,\"lg_cpu_s\":%.2f}\n",
+	       "\"max_us\":%.1f,\"late\":%llu,\"unfinished\":%llu,\"unsent\":%.0f,\"MBps\":%.1f,"
+	       "\"lg_cpu_s\":%.2f}\n",
 	       opt.conns, s, opt.rate, (unsigned long long)res.count, (double)res.count / s,
 	       (unsigned long long)res.errors, (unsigned long long)res.non_2xx,
 	       (unsigned long long)res.first_status,
 	       res.count ? res.sum / (double)res.count / 1e3 : 0, percentile(0.50) / 1e3,
 	       percentile(0.90) / 1e3, percentile(0.99) / 1e3, percentile(0.999) / 1e3,
-	       (double)res.max / 1e3, (unsigned long long)res.late,
-	       (unsigned long long)unfinished, (double)behind * opt.rate / 1e9,
-	       (double)res.bytes / (s + opt.warmup) / 1e6, cpu);
+	       (double)res.max / 1e3, (unsigned long long)res.late, (unsigned long long)unfinished,
+	       (double)behind * opt.rate / 1e9, (double)res.bytes / (s + opt.warmup) / 1e6, cpu);
 }
 
 int main(int argc, char **argv)
@@ -625,7 +649,8 @@ int main(int argc, char **argv)
 	struct rusage u;
 	getrusage(RUSAGE_SELF, &u);
 	report((double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
-	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6, clients);
+		       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6,
+	       clients);
 	for (unsigned i = 0; i < opt.conns; i++) {
 		free(clients[i].in);
 		free(clients[i].out);

@@ -14,10 +14,11 @@
 #define POOL_MAX 64u
 #define KEEP_BUFFER ((size_t)16 * 1024) /* larger buffers are not kept in the pool */
 #define ARENA_CAP ((size_t)16 * 1024 * 1024)
-#define PIPELINE_TURN 64u  /* requests of one connection before others have their turn */
+#define PIPELINE_TURN 64u /* requests of one connection before others have their turn */
 #define LINGER_NS (1 * NX_SEC)
 #define LINGER_BYTES ((size_t)256 * 1024)
-#define BODY_STEP ((size_t)64 * 1024) /* a body's buffer grows with what arrives, not with its claim */
+#define BODY_STEP \
+	((size_t)64 * 1024) /* a body's buffer grows with what arrives, not with its claim */
 
 /* Exchanges: buffers and an arena, taken when bytes arrive, pooled per loop. */
 
@@ -40,8 +41,14 @@ static void reset(struct nx_http_exchange *x)
 	trim(&x->out);
 	struct nx_http_exchange keep = *x;
 	*x = (struct nx_http_exchange){
-		.c = keep.c, .arena = keep.arena, .in = keep.in, .in_len = keep.in_len - keep.used,
-		.body = keep.body, .extra = keep.extra, .out = keep.out, .chunk_at = SIZE_MAX,
+		.c = keep.c,
+		.arena = keep.arena,
+		.in = keep.in,
+		.in_len = keep.in_len - keep.used,
+		.body = keep.body,
+		.extra = keep.extra,
+		.out = keep.out,
+		.chunk_at = SIZE_MAX,
 		.keep_alive = true,
 	};
 	if (x->in_len > 0 && keep.used > 0)
@@ -187,7 +194,8 @@ static void arm_out(struct nx_http_conn *c, bool on)
 {
 	if (c->out_armed == on)
 		return;
-	struct epoll_event ev = { EPOLLIN | EPOLLRDHUP | EPOLLET | (on ? EPOLLOUT : 0), { .ptr = c } };
+	struct epoll_event ev = { EPOLLIN | EPOLLRDHUP | EPOLLET | (on ? EPOLLOUT : 0),
+				  { .ptr = c } };
 	if (epoll_ctl(c->loop->epoll, EPOLL_CTL_MOD, c->fd, &ev) == 0)
 		c->out_armed = on;
 }
@@ -308,15 +316,16 @@ static bool step_head(struct nx_http_conn *c)
 	if (found == NX_HTTP_BAD)
 		return refuse(c, NX_E_BAD_REQUEST, "a line does not end with CR LF");
 	size_t len = found == NX_HTTP_FOUND ? x->scan.end : x->in_len;
-	if (len - x->scan.start > cfg->max_head || (found == NX_HTTP_MORE && len >= cfg->max_head + 2))
-		return !memchr(x->in + x->scan.start, '\n', cfg->max_head) ?
-			refuse(c, NX_E_URI_TOO_LONG, "the request line is too long") :
-			refuse(c, NX_E_HEAD_TOO_LARGE, "the request head is too large");
+	if (len - x->scan.start > cfg->max_head ||
+	    (found == NX_HTTP_MORE && len >= cfg->max_head + 2))
+		return !memchr(x->in + x->scan.start, '\n', cfg->max_head)
+			       ? refuse(c, NX_E_URI_TOO_LONG, "the request line is too long")
+			       : refuse(c, NX_E_HEAD_TOO_LARGE, "the request head is too large");
 	if (found == NX_HTTP_MORE)
 		return fill_in(c);
 	struct nx_error err;
-	enum nx_code code = nx_http_parse_head(x->in, &x->scan, cfg->max_headers, x->arena,
-					       &x->head, &err);
+	enum nx_code code =
+		nx_http_parse_head(x->in, &x->scan, cfg->max_headers, x->arena, &x->head, &err);
 	if (code)
 		return refuse(c, code, err.message);
 	x->head.req.peer = nx_str(c->peer);
@@ -339,7 +348,8 @@ static bool dispatch(struct nx_http_conn *c)
 	nx_http_count(&l->requests, 1);
 	set_state(c, NX_ST_RUN);
 	if (x->head.server_wide) { /* OPTIONS *: about the server, not about a resource */
-		nx_http_add_header(x, "Allow", NX_STR("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"));
+		nx_http_add_header(x, "Allow",
+				   NX_STR("GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS"));
 		nx_http_reply(x, 204, NULL, (struct nx_str){ 0 });
 		return finish(c);
 	}
@@ -348,7 +358,8 @@ static bool dispatch(struct nx_http_conn *c)
 	if (c->ssl && c->more)
 		nx_http_tls_peek(c);
 	/* Lent before the handler runs: the new owner may be done before the handler returns. */
-	atomic_store_explicit(&c->hang, c->rdhup ? NX_HANG_GONE : NX_HANG_NONE, memory_order_relaxed);
+	atomic_store_explicit(&c->hang, c->rdhup ? NX_HANG_GONE : NX_HANG_NONE,
+			      memory_order_relaxed);
 	atomic_store_explicit(&c->owner, NX_OWN_WORKER, memory_order_release);
 	nx_http_count(&l->lent_out, 1);
 	if (l->http->cfg.handler(x, l->http->cfg.ctx) == NX_HTTP_LENT)
@@ -443,14 +454,27 @@ void nx_http_advance(struct nx_http_conn *c)
 			return;
 		}
 		switch ((enum nx_http_state)c->state) {
-		case NX_ST_HANDSHAKE: go = step_handshake(c); break;
-		case NX_ST_IDLE: go = step_idle(c); break;
-		case NX_ST_HEAD: go = step_head(c); break;
-		case NX_ST_BODY: go = step_body(c); break;
-		case NX_ST_WRITE: go = finish(c); break;
-		case NX_ST_LINGER: go = step_linger(c); break;
+		case NX_ST_HANDSHAKE:
+			go = step_handshake(c);
+			break;
+		case NX_ST_IDLE:
+			go = step_idle(c);
+			break;
+		case NX_ST_HEAD:
+			go = step_head(c);
+			break;
+		case NX_ST_BODY:
+			go = step_body(c);
+			break;
+		case NX_ST_WRITE:
+			go = finish(c);
+			break;
+		case NX_ST_LINGER:
+			go = step_linger(c);
+			break;
 		case NX_ST_RUN:
-		case NX_ST_DEAD: return;
+		case NX_ST_DEAD:
+			return;
 		}
 	}
 }

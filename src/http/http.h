@@ -31,7 +31,8 @@ struct nx_http_header {
 struct nx_http_request {
 	enum nx_http_method method;
 	struct nx_str method_text;
-	struct nx_str path;   /* percent-decoded, always begins with '/', no NUL, no dot segments */
+	struct nx_str path;   /* percent-decoded UTF-8, begins with '/'; no controls, no dot segments,
+			       * no encoded '/' */
 	struct nx_str query;  /* raw, without '?' */
 	const struct nx_http_header *headers;
 	uint32_t nheaders;
@@ -43,7 +44,9 @@ struct nx_http_request {
 
 enum nx_http_take { NX_HTTP_ANSWERED, NX_HTTP_LENT };
 
-/* Runs on a loop thread: must not block. ANSWERED: nx_http_reply or begin..end was called. */
+/* Runs on a loop thread: must not block. ANSWERED: nx_http_reply or begin..end was called; what the
+ * client does not take at once is kept (up to 16 MiB) and sent by the loop. "OPTIONS *", requests that
+ * do not parse and those after nx_http_stop() never get here. */
 typedef enum nx_http_take nx_http_handler_fn(struct nx_http_exchange *x, void *ctx);
 
 struct nx_http_config {
@@ -90,16 +93,21 @@ struct nx_str nx_http_get_header(const struct nx_http_exchange *x, const char *n
 
 /* Called at most once, on a loop thread, if the client goes away (or half-closes) while the
  * exchange is lent. Set before lending or by the owner. Returns false if it has already gone (and
- * then fn is not called). fn must not block. After nx_http_done() it is never called. */
+ * then fn is not called). fn must not block. After nx_http_done() it is never called: done waits for
+ * one that runs, so its caller must not hold a lock that fn takes. fn itself may end the exchange
+ * (abort, done). fn NULL takes a function back, in the same way; the result then says whether the
+ * client is still there. Setting again replaces. */
 NX_NODISCARD bool nx_http_on_hangup(struct nx_http_exchange *x, void (*fn)(void *arg), void *arg);
 /* Called on the owner's thread once, just before a write first has to wait for the client. */
 void nx_http_on_stall(struct nx_http_exchange *x, void (*fn)(void *arg), void *arg);
 
-/* Response headers beyond those begin writes; name and value are copied. Before begin only. */
+/* Response headers beyond those begin writes; name and value are copied, controls in them become
+ * spaces. Before begin only. Framing (Content-Length, Transfer-Encoding, Date) is not settable;
+ * "Connection: close" closes. */
 void nx_http_add_header(struct nx_http_exchange *x, const char *name, struct nx_str value);
 /* Status line and headers. length < 0: chunked (HTTP/1.0: until close). */
 void nx_http_begin(struct nx_http_exchange *x, int status, const char *content_type, int64_t length);
-/* Body bytes. Buffered up to about 64 KiB; blocks while the client is slow (a lent exchange) within
+/* Body bytes; 16 KiB and more at once leave without being copied. Buffered up to about 64 KiB; blocks while the client is slow (a lent exchange) within
  * the write limits. False: the client has gone or is too slow; stop producing. */
 NX_NODISCARD bool nx_http_write(struct nx_http_exchange *x, const void *data, size_t len);
 NX_NODISCARD bool nx_http_flush(struct nx_http_exchange *x); /* what is buffered leaves now */
@@ -109,7 +117,7 @@ void nx_http_end(struct nx_http_exchange *x);
 void nx_http_abort(struct nx_http_exchange *x);
 bool nx_http_began(const struct nx_http_exchange *x); /* has the status line been written */
 uint64_t nx_http_sent(const struct nx_http_exchange *x); /* body bytes so far */
-/* begin + write + end in one. */
+/* begin + write + end in one; also tried when the client has half-closed. */
 void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_type, struct nx_str body);
 /* A lent exchange goes back to its loop, after end or abort. The exchange is dead to the caller. */
 void nx_http_done(struct nx_http_exchange *x);

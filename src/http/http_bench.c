@@ -17,7 +17,8 @@ static struct {
 	bool stop;
 } queue = { .lock = PTHREAD_MUTEX_INITIALIZER, .some = PTHREAD_COND_INITIALIZER };
 
-static const char answer[] = "{\"success\":true,\"rows\":[[42,\"the answer to all of it\"]],\"n\":1}\n";
+static const char answer[] =
+	"{\"success\":true,\"rows\":[[42,\"the answer to all of it\"]],\"n\":1}\n";
 
 static void stream(struct nx_http_exchange *x)
 {
@@ -45,7 +46,8 @@ static void *worker(void *arg)
 		if (nx_str_is(nx_http_request(x)->path, "/stream"))
 			stream(x);
 		else
-			nx_http_reply(x, 200, "application/json", nx_strn(answer, sizeof(answer) - 1));
+			nx_http_reply(x, 200, "application/json",
+				      nx_strn(answer, sizeof(answer) - 1));
 		nx_http_done(x);
 	}
 }
@@ -77,9 +79,12 @@ int main(int argc, char **argv)
 	(void)snprintf(listen, sizeof(listen), "127.0.0.1:%s", argc > 1 ? argv[1] : "0");
 	const char *const addrs[] = { listen };
 	struct nx_http_config cfg = {
-		.listen = addrs, .nlisten = 1, .handler = handle,
+		.listen = addrs,
+		.nlisten = 1,
+		.handler = handle,
 		.loops = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0,
-		.tls_cert = argc > 5 ? argv[4] : NULL, .tls_key = argc > 5 ? argv[5] : NULL,
+		.tls_cert = argc > 5 ? argv[4] : NULL,
+		.tls_key = argc > 5 ? argv[5] : NULL,
 	};
 	unsigned nworkers = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 4;
 	struct nx_http *h;

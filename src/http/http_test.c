@@ -1,5 +1,6 @@
 /* What clients see, on real sockets. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,29 @@ NX_TEST(methods_versions_and_forms)
 	stop();
 }
 
+NX_TEST(two_addresses)
+{
+	static const char *const both[] = { "127.0.0.1:0", "[::1]:0" };
+	int probe = socket(AF_INET6, SOCK_STREAM, 0);
+	struct sockaddr_in6 a = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	if (probe < 0 || bind(probe, (struct sockaddr *)&a, sizeof(a)) < 0)
+		NX_SKIP("no IPv6 loopback");
+	close(probe);
+	struct nx_http_config cfg = { .listen = both, .nlisten = 2 };
+	start(&cfg);
+	int fd = ts_connect(&t);
+	ts_send(fd, GET("/show"));
+	want(fd, 200, "GET /show  127.0.0.1 1");
+	close(fd);
+	a.sin6_port = htons(nx_http_port(t.http, 1));
+	fd = socket(AF_INET6, SOCK_STREAM, 0);
+	NX_EQ_I(0, connect(fd, (struct sockaddr *)&a, sizeof(a)));
+	ts_send(fd, GET("/show"));
+	want(fd, 200, "GET /show  ::1 1");
+	close(fd);
+	stop();
+}
+
 NX_TEST(pipelining_in_order)
 {
 	enum { N = 500 };
@@ -183,12 +207,14 @@ NX_TEST(limits_and_their_codes)
 	nx_buf_clear(&b);
 	nx_buf_printf(&b, "GET / HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n%c", big, '\0');
 	NX_EQ_I(431, ts_status(&t, b.data));
-	NX_EQ_I(431, ts_status(&t, "GET / HTTP/1.1\r\nHost: a\r\nA:\r\nB:\r\nC:\r\nD:\r\nE:\r\nF:\r\nG:"
-				   "\r\nH:\r\n\r\n"));
+	NX_EQ_I(431,
+		ts_status(&t, "GET / HTTP/1.1\r\nHost: a\r\nA:\r\nB:\r\nC:\r\nD:\r\nE:\r\nF:\r\nG:"
+			      "\r\nH:\r\n\r\n"));
 	NX_EQ_I(413, ts_status(&t, POST("/echo", "5001")));
 	NX_EQ_I(413, ts_status(&t, POST("/echo", "10000000000")));
-	NX_EQ_I(413, ts_status(&t, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-				   "1389\r\n"));
+	NX_EQ_I(413,
+		ts_status(&t, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+			      "1389\r\n"));
 	NX_EQ_I(400, ts_status(&t, "GET / HTTP/1.1\r\n\r\n"));
 	NX_EQ_I(400, ts_status(&t, "\x16\x03\x01"));
 	NX_EQ_I(505, ts_status(&t, "GET / HTTP/2.0\r\nHost: a\r\n\r\n"));
@@ -198,7 +224,7 @@ NX_TEST(limits_and_their_codes)
 	NX_EQ_I(400, ts_answer(fd, &head, &body));
 	NX_CHECK(head_has("Connection: close") && head_has("application/json"));
 	NX_CHECK(nx_str_starts(nx_buf_str(&body), NX_STR("{\"success\":false,\"error\":{\"code\":"
-			"\"BAD_REQUEST\",\"message\":\"")));
+							 "\"BAD_REQUEST\",\"message\":\"")));
 	NX_CHECK(closed(fd, 2000));
 	close(fd);
 	nx_buf_done(&b);
@@ -215,13 +241,18 @@ NX_TEST(large_bodies)
 		data[i] = (char)(i * 31 >> 3);
 	int fd = ts_connect(&t);
 	for (int round = 0; round < 3; round++) {
-		size_t n = round == 0 ? N : round == 1 ? 20000 : 16500; /* around the buffer's size */
+		size_t n = round == 0	? N
+			   : round == 1 ? 20000
+					: 16500; /* around the buffer's size */
 		for (int chunked = 0; chunked < 2; chunked++) {
 			struct nx_buf b;
 			nx_buf_init(&b, 2 * N);
-			nx_buf_printf(&b, "POST /%s HTTP/1.1\r\nHost: a\r\n", round == 2 ? "echo" : "lent");
-			nx_buf_printf(&b, chunked ? "Transfer-Encoding: chunked\r\n\r\n%zx\r\n" :
-						    "Content-Length: %zu\r\n\r\n", n);
+			nx_buf_printf(&b, "POST /%s HTTP/1.1\r\nHost: a\r\n",
+				      round == 2 ? "echo" : "lent");
+			nx_buf_printf(&b,
+				      chunked ? "Transfer-Encoding: chunked\r\n\r\n%zx\r\n"
+					      : "Content-Length: %zu\r\n\r\n",
+				      n);
 			nx_buf_put(&b, data, n);
 			nx_buf_puts(&b, chunked ? "\r\n0\r\n\r\n" : "");
 			ts_send_n(fd, b.data, b.len);
@@ -245,7 +276,8 @@ NX_TEST(expect_100)
 {
 	start(NULL);
 	int fd = ts_connect(&t);
-	ts_send(fd, "POST /lent HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+	ts_send(fd, "POST /lent HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: "
+		    "2\r\n\r\n");
 	NX_EQ_I(100, ts_answer(fd, &head, &body));
 	ts_send(fd, "ok");
 	want(fd, 200, "ok");
@@ -272,7 +304,8 @@ static void drip(const char *first, const char *rest, int timeout_ms)
 
 NX_TEST(slow_clients_are_cut)
 {
-	struct nx_http_config cfg = { .head_timeout_ms = 400, .body_timeout_ms = 500,
+	struct nx_http_config cfg = { .head_timeout_ms = 400,
+				      .body_timeout_ms = 500,
 				      .idle_timeout_ms = 600 };
 	start(&cfg);
 	drip("G", "ET /aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 400);
@@ -403,8 +436,8 @@ NX_TEST(hangup_function_may_end_the_exchange)
 static int curl(const char *options, const char *scheme, const char *path)
 {
 	char cmd[512];
-	(void)snprintf(cmd, sizeof(cmd), "curl -s -o /dev/null -m 20 %s %s://127.0.0.1:%u%s", options,
-		       scheme, t.port, path);
+	(void)snprintf(cmd, sizeof(cmd), "curl -s -o /dev/null -m 20 %s %s://127.0.0.1:%u%s",
+		       options, scheme, t.port, path);
 	int r = system(cmd);
 	return WIFEXITED(r) ? WEXITSTATUS(r) : -1;
 }
@@ -504,7 +537,8 @@ NX_TEST(a_taken_port_is_an_error)
 	char addr[32];
 	(void)snprintf(addr, sizeof(addr), "127.0.0.1:%u", t.port);
 	const char *const addrs[] = { addr }, *const odd[] = { "nonsense" };
-	struct nx_http_config cfg = { .listen = addrs, .nlisten = 1,
+	struct nx_http_config cfg = { .listen = addrs,
+				      .nlisten = 1,
 				      .handler = (nx_http_handler_fn *)abort };
 	struct nx_http *h = NULL;
 	struct nx_error err;

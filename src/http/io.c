@@ -54,14 +54,15 @@ ssize_t nx_http_sendv(struct nx_http_conn *c, const struct iovec *iov, int n)
 	if (c->ssl) {
 		ERR_clear_error();
 		size_t len = iov->iov_len;
-		return tls_result(c, SSL_write(c->ssl, iov->iov_base,
-					       len > 1 << 30 ? 1 << 30 : (int)len), false);
+		return tls_result(
+			c, SSL_write(c->ssl, iov->iov_base, len > 1 << 30 ? 1 << 30 : (int)len),
+			false);
 	}
 	struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
 	ssize_t r;
 	do {
-		r = n == 1 ? send(c->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT) :
-			     sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		r = n == 1 ? send(c->fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+			   : sendmsg(c->fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (r < 0 && errno == EINTR);
 	if (r < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		return 0;

@@ -15,7 +15,7 @@
 #define SWEEP_NS (200 * NX_MS) /* granularity of deadlines */
 #define SWEEP_MS 200
 #define BACK_OFF (100 * NX_MS) /* out of descriptors or memory */
-#define ACCEPT_TURN 256        /* accepts before connections have their turn */
+#define ACCEPT_TURN 256 /* accepts before connections have their turn */
 #define HUNG_UP (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
 _Thread_local struct nx_http_loop *nx_http_this_loop;
@@ -99,7 +99,8 @@ static void turn_away(struct nx_http *h, int fd)
 		int n = snprintf(all, sizeof(all),
 				 "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
 				 "Retry-After: 1\r\nContent-Type: application/json\r\n"
-				 "Content-Length: %d\r\n\r\n%s", len, body);
+				 "Content-Length: %d\r\n\r\n%s",
+				 len, body);
 		if (n > 0 && (size_t)n < sizeof(all))
 			(void)!send(fd, all, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
 		shutdown(fd, SHUT_WR);
@@ -111,7 +112,8 @@ static void peer_text(const struct sockaddr_storage *a, char out[INET6_ADDRSTRLE
 {
 	out[0] = '\0';
 	if (a->ss_family == AF_INET) {
-		inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, out, INET6_ADDRSTRLEN);
+		inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, out,
+			  INET6_ADDRSTRLEN);
 	} else if (a->ss_family == AF_INET6) {
 		const struct in6_addr *in6 = &((const struct sockaddr_in6 *)a)->sin6_addr;
 		if (IN6_IS_ADDR_V4MAPPED(in6))
@@ -137,7 +139,7 @@ static void adopt(struct nx_http_loop *l, int fd, const struct sockaddr_storage 
 	c->loop = l;
 	c->state = h->tls ? NX_ST_HANDSHAKE : NX_ST_IDLE;
 	c->deadline = nx_now() +
-		(int64_t)(h->tls ? h->cfg.head_timeout_ms : h->cfg.idle_timeout_ms) * NX_MS;
+		      (int64_t)(h->tls ? h->cfg.head_timeout_ms : h->cfg.idle_timeout_ms) * NX_MS;
 	peer_text(peer, c->peer);
 	struct epoll_event ev = { EPOLLIN | EPOLLRDHUP | EPOLLET, { .ptr = c } };
 	if ((h->tls && !nx_http_tls_attach(h, c)) ||
@@ -163,7 +165,8 @@ static void accept_some(struct nx_http_listener *s)
 	for (int i = 0; i < ACCEPT_TURN && s->fd >= 0; i++) {
 		struct sockaddr_storage peer;
 		socklen_t len = sizeof(peer);
-		int fd = accept4(s->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(s->fd, (struct sockaddr *)&peer, &len,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			adopt(s->loop, fd, &peer);
 			continue;
@@ -290,9 +293,15 @@ void *nx_http_loop_main(void *arg)
 		bool inbox = false;
 		for (int i = 0; i < n; i++) {
 			switch (*(enum nx_http_source *)events[i].data.ptr) {
-			case NX_SRC_CONN: on_conn(events[i].data.ptr, events[i].events); break;
-			case NX_SRC_LISTENER: accept_some(events[i].data.ptr); break;
-			case NX_SRC_INBOX: inbox = true; break;
+			case NX_SRC_CONN:
+				on_conn(events[i].data.ptr, events[i].events);
+				break;
+			case NX_SRC_LISTENER:
+				accept_some(events[i].data.ptr);
+				break;
+			case NX_SRC_INBOX:
+				inbox = true;
+				break;
 			}
 		}
 		if (inbox)

@@ -91,10 +91,12 @@ static const char *compare(const struct seen *s, const llhttp_t *p, llhttp_errno
 	if (s->differs)
 		return s->differs;
 	if (!s->w->complete)
-		return s->complete ? "it has a whole message, we wait" :
-		       e == HPE_OK ? NULL : "it refuses what we wait for";
+		return s->complete   ? "it has a whole message, we wait"
+		       : e == HPE_OK ? NULL
+				     : "it refuses what we wait for";
 	if (!s->complete)
-		return e == HPE_OK ? "it waits, we have a whole message" : llhttp_get_error_reason(p);
+		return e == HPE_OK ? "it waits, we have a whole message"
+				   : llhttp_get_error_reason(p);
 	if (at != s->w->used)
 		return "where the message ends";
 	if (!nx_str_is(r->method_text, llhttp_method_name((llhttp_method_t)p->method)))
@@ -111,8 +113,11 @@ static const char *compare(const struct seen *s, const llhttp_t *p, llhttp_errno
 const char *nx_oracle_check(const struct nx_whole *w, const char *data, size_t len)
 {
 	static const llhttp_settings_t settings = {
-		.on_url = on_url, .on_header_field = on_field, .on_header_value = on_value,
-		.on_headers_complete = on_headers, .on_body = on_body,
+		.on_url = on_url,
+		.on_header_field = on_field,
+		.on_header_value = on_value,
+		.on_headers_complete = on_headers,
+		.on_body = on_body,
 		.on_message_complete = on_complete,
 	};
 	/* judged only once our head is complete: before that we have accepted nothing */

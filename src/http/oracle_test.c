@@ -17,8 +17,10 @@ static const char *const seeds[] = {
 	"POST /q HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\n",
 	"PUT /q HTTP/1.1\r\nHost: a\r\ncontent-length:0\r\nX-Y:\r\n\r\n",
 	"POST /q HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET",
-	"POST /q HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;z;x=y\r\nabc\r\n0\r\nT: u\r\n\r\n",
-	"POST /q HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n0123456789",
+	"POST /q HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+	"chunked\r\n\r\n3;z;x=y\r\nabc\r\n0\r\nT: u\r\n\r\n",
+	"POST /q HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: "
+	"10\r\n\r\n0123456789",
 	"DELETE /%41%20b HTTP/1.1\r\nHost: [::1]\r\nA: \xc3\xa4\r\nB:\t x\t\r\n\r\n",
 	"\r\nHEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
 };
@@ -35,15 +37,31 @@ static size_t mutate(char *buf, size_t len, size_t cap)
 {
 	static const char odd[] = "\r\n\t :;,=\"\\\0\x7f\x80%/?#0+-xX";
 	static const char *const bits[] = {
-		"\r\n", "Content-Length: 4\r\n", "Transfer-Encoding: chunked\r\n", " chunked", "\r\n\r\n",
-		"Host: b\r\n", "0\r\n", "HTTP/1.0", ", ", "\r\n ", "X: y\r\n", "00", ";a=b", "identity",
+		"\r\n",
+		"Content-Length: 4\r\n",
+		"Transfer-Encoding: chunked\r\n",
+		" chunked",
+		"\r\n\r\n",
+		"Host: b\r\n",
+		"0\r\n",
+		"HTTP/1.0",
+		", ",
+		"\r\n ",
+		"X: y\r\n",
+		"00",
+		";a=b",
+		"identity",
 	};
 	size_t at = below(len);
 	const char *bit = bits[below(NX_COUNTOF(bits))];
 	size_t n = strlen(bit);
 	switch (below(6)) {
-	case 0: buf[at] = (char)below(256); return len;
-	case 1: buf[at] = odd[below(sizeof(odd))]; return len;
+	case 0:
+		buf[at] = (char)below(256);
+		return len;
+	case 1:
+		buf[at] = odd[below(sizeof(odd))];
+		return len;
 	case 2: /* a byte goes */
 		memmove(buf + at, buf + at + 1, len - at - 1);
 		return len > 1 ? len - 1 : len;

@@ -4,17 +4,18 @@
 #include "http/parse.h"
 
 enum {
-	TCHAR = 1,  /* RFC 9110 5.6.2 token */
-	FVAL = 2,   /* field-vchar, SP, HTAB, obs-text */
-	PATH = 4,   /* RFC 3986 pchar, '/', '%' */
-	QUERY = 8,  /* visible ASCII but " < > #: browsers send the rest as is */
-	HOST = 16,  /* reg-name, IP-literal, port */
+	TCHAR = 1, /* RFC 9110 5.6.2 token */
+	FVAL = 2, /* field-vchar, SP, HTAB, obs-text */
+	PATH = 4, /* RFC 3986 pchar, '/', '%' */
+	QUERY = 8, /* visible ASCII but " < > #: browsers send the rest as is */
+	HOST = 16, /* reg-name, IP-literal, port */
 };
 
 #define ALL (TCHAR | FVAL | PATH | QUERY | HOST)
 #define RUN5(c) [c] = ALL, [c + 1] = ALL, [c + 2] = ALL, [c + 3] = ALL, [c + 4] = ALL
 #define RUN26(c) RUN5(c), RUN5(c + 5), RUN5(c + 10), RUN5(c + 15), RUN5(c + 20), [c + 25] = ALL
 
+/* clang-format off */
 static const uint8_t class[128] = {
 	RUN5('0'), RUN5('5'), RUN26('A'), RUN26('a'),
 	['!'] = ALL, ['$'] = ALL, ['%'] = ALL, ['&'] = ALL, ['\''] = ALL, ['*'] = ALL, ['+'] = ALL,
@@ -29,6 +30,7 @@ static const uint8_t class[128] = {
 	['?'] = FVAL | QUERY, ['\\'] = FVAL | QUERY, ['{'] = FVAL | QUERY, ['}'] = FVAL | QUERY,
 	['"'] = FVAL, ['<'] = FVAL, ['>'] = FVAL, ['\t'] = FVAL, [' '] = FVAL,
 };
+/* clang-format on */
 
 static bool is(char c, unsigned mask)
 {
@@ -151,8 +153,9 @@ static const char *parse_target(char *t, size_t len, struct nx_http_head *h)
 	}
 	if (len > 0 && t[0] != '/') {
 		struct nx_str all = nx_strn(t, len);
-		size_t scheme = len > 7 && nx_str_ieq(nx_strn(t, 7), NX_STR("http://")) ? 7 :
-			len > 8 && nx_str_ieq(nx_strn(t, 8), NX_STR("https://")) ? 8 : 0;
+		size_t scheme = len > 7 && nx_str_ieq(nx_strn(t, 7), NX_STR("http://"))	   ? 7
+				: len > 8 && nx_str_ieq(nx_strn(t, 8), NX_STR("https://")) ? 8
+											   : 0;
 		if (!scheme)
 			return "the request target is not a path";
 		size_t end = scheme;
@@ -201,7 +204,8 @@ static enum nx_code parse_line(char *p, size_t len, struct nx_http_head *h, stru
 	    v.ptr[6] != '.' || v.ptr[7] < '0' || v.ptr[7] > '9')
 		return bad(err, "the request line has no valid version");
 	if (v.ptr[5] != '1' || v.ptr[7] > '1')
-		return nx_fail(err, NX_E_HTTP_VERSION, "only HTTP/1.1 and HTTP/1.0 are spoken here");
+		return nx_fail(err, NX_E_HTTP_VERSION,
+			       "only HTTP/1.1 and HTTP/1.0 are spoken here");
 	h->req.http10 = v.ptr[7] == '0';
 	const char *why = parse_target(target, (size_t)(space - target), h);
 	return why ? bad(err, why) : NX_OK;
@@ -295,7 +299,8 @@ static enum nx_code check_framing(struct nx_http_head *h, const struct framing *
 				  struct nx_error *err)
 {
 	if (f->hosts > 1 || (f->hosts == 0 && !h->req.http10))
-		return bad(err, f->hosts ? "more than one Host field" : "the Host field is missing");
+		return bad(err,
+			   f->hosts ? "more than one Host field" : "the Host field is missing");
 	if (f->lengths > 1 || f->codings > 1)
 		return bad(err, "the message length is given twice");
 	if (f->lengths && f->codings)
@@ -314,8 +319,8 @@ static enum nx_code parse_field(const char *buf, size_t *at, size_t end, struct 
 	while (i < end && is(buf[i], TCHAR))
 		i++;
 	if (i == *at || i == end || buf[i] != ':')
-		return bad(err, buf[*at] == ' ' || buf[*at] == '\t' ?
-				"a field line is folded" : "a field name is not valid");
+		return bad(err, buf[*at] == ' ' || buf[*at] == '\t' ? "a field line is folded"
+								    : "a field name is not valid");
 	ret->name = nx_strn(buf + *at, i - *at);
 	i++;
 	while (i < end && (buf[i] == ' ' || buf[i] == '\t'))
@@ -371,7 +376,18 @@ enum nx_code nx_http_parse_head(char *buf, const struct nx_http_scan *s, uint32_
 }
 
 enum { /* of the chunked coding */
-	SIZE, EXT, SIZE_LF, DATA, DATA_CR, DATA_LF, FIELD, NAME, VALUE, VALUE_LF, LAST_LF, END,
+       SIZE,
+       EXT,
+       SIZE_LF,
+       DATA,
+       DATA_CR,
+       DATA_LF,
+       FIELD,
+       NAME,
+       VALUE,
+       VALUE_LF,
+       LAST_LF,
+       END,
 };
 
 /* Extensions and trailers mean nothing here; a kilobyte of them is generous. */
@@ -424,8 +440,9 @@ static const char *trailer_name(struct nx_http_chunks *c, char b)
 		struct nx_str name = nx_strn(c->name, c->name_len);
 		c->state = VALUE;
 		return nx_str_is(name, "content-length") || nx_str_is(name, "transfer-encoding") ||
-		       nx_str_is(name, "host") || nx_str_is(name, "connection") ?
-			"a trailer field is not allowed" : NULL;
+				       nx_str_is(name, "host") || nx_str_is(name, "connection")
+			       ? "a trailer field is not allowed"
+			       : NULL;
 	}
 	if (!is(b, TCHAR))
 		return "a trailer field is not valid";
@@ -440,8 +457,10 @@ static const char *chunk_byte(struct nx_http_chunks *c, char b)
 	if ((c->state == EXT || c->state >= NAME) && ++c->overhead > MAX_OVERHEAD)
 		return "too many chunk extensions or trailers";
 	switch (c->state) {
-	case SIZE: return chunk_size(c, b);
-	case EXT: return chunk_ext(c, b);
+	case SIZE:
+		return chunk_size(c, b);
+	case EXT:
+		return chunk_ext(c, b);
 	case SIZE_LF:
 		c->state = c->left ? DATA : FIELD;
 		return b == '\n' ? NULL : "a chunk size line ends badly";
@@ -460,7 +479,8 @@ static const char *chunk_byte(struct nx_http_chunks *c, char b)
 		}
 		c->state = NAME;
 		return b == ':' ? "a trailer field is not valid" : trailer_name(c, b);
-	case NAME: return trailer_name(c, b);
+	case NAME:
+		return trailer_name(c, b);
 	case VALUE:
 		if (b == '\r')
 			c->state = VALUE_LF;

@@ -4,26 +4,42 @@
 #define H "Host: a\r\n"
 #define CHUNKED "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n"
 
+/* clang-format off: one case a line */
 /* Everything here is a whole message that must be refused with this code. */
 static const struct {
 	const char *name;
 	struct nx_str text;
 	enum nx_code code;
 } refused[] = {
-#define R(name, text, code) { name, NX_STR_INIT(text), NX_E_##code }
+#define R(name, text, code)                          \
+	{                                            \
+		name, NX_STR_INIT(text), NX_E_##code \
+	}
 	/* the probes of other servers' holes */
-	R("length and chunked", "POST / HTTP/1.1\r\n" H "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", BAD_REQUEST),
-	R("chunked and length", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", BAD_REQUEST),
-	R("two lengths", "POST / HTTP/1.1\r\n" H "Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde", BAD_REQUEST),
-	R("same length twice", "POST / HTTP/1.1\r\n" H "Content-Length: 4\r\nContent-Length: 4\r\n\r\nabcd", BAD_REQUEST),
+	R("length and chunked",
+	  "POST / HTTP/1.1\r\n" H
+	  "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	  BAD_REQUEST),
+	R("chunked and length",
+	  "POST / HTTP/1.1\r\n" H
+	  "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+	  BAD_REQUEST),
+	R("two lengths",
+	  "POST / HTTP/1.1\r\n" H "Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+	  BAD_REQUEST),
+	R("same length twice",
+	  "POST / HTTP/1.1\r\n" H "Content-Length: 4\r\nContent-Length: 4\r\n\r\nabcd",
+	  BAD_REQUEST),
 	R("length list", "POST / HTTP/1.1\r\n" H "Content-Length: 4, 4\r\n\r\nabcd", BAD_REQUEST),
 	R("length +4", "POST / HTTP/1.1\r\n" H "Content-Length: +4\r\n\r\nabcd", BAD_REQUEST),
 	R("length -1", "POST / HTTP/1.1\r\n" H "Content-Length: -1\r\n\r\n", BAD_REQUEST),
-	R("length overflow", "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551617\r\n\r\n", BAD_REQUEST),
+	R("length overflow", "POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551617\r\n\r\n",
+	  BAD_REQUEST),
 	R("length hex", "POST / HTTP/1.1\r\n" H "Content-Length: 0x4\r\n\r\nabcd", BAD_REQUEST),
 	R("length empty", "POST / HTTP/1.1\r\n" H "Content-Length:\r\n\r\n", BAD_REQUEST),
 	R("space before colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", BAD_REQUEST),
-	R("space before length's colon", "POST / HTTP/1.1\r\n" H "Content-Length : 4\r\n\r\nabcd", BAD_REQUEST),
+	R("space before length's colon", "POST / HTTP/1.1\r\n" H "Content-Length : 4\r\n\r\nabcd",
+	  BAD_REQUEST),
 	R("obs-fold", "GET / HTTP/1.1\r\n" H "X: a\r\n b\r\n\r\n", BAD_REQUEST),
 	R("obs-fold tab", "GET / HTTP/1.1\r\n" H "X: a\r\n\tb\r\n\r\n", BAD_REQUEST),
 	R("fold before the first field", "GET / HTTP/1.1\r\n X: a\r\n" H "\r\n", BAD_REQUEST),
@@ -31,16 +47,27 @@ static const struct {
 	R("bare LF in fields", "GET / HTTP/1.1\r\n" H "X: a\nY: b\r\n\r\n", BAD_REQUEST),
 	R("bare LF at the end", "GET / HTTP/1.1\r\n" H "\n", BAD_REQUEST),
 	R("bare CR", "GET / HTTP/1.1\r\n" H "X: a\rY: b\r\n\r\n", BAD_REQUEST),
-	R("CR hides a field", "GET / HTTP/1.1\r\n" H "X-Abc:\rxTransfer-Encoding: chunked\r\n\r\n", BAD_REQUEST),
+	R("CR hides a field", "GET / HTTP/1.1\r\n" H "X-Abc:\rxTransfer-Encoding: chunked\r\n\r\n",
+	  BAD_REQUEST),
 	R("CR CR LF", "GET / HTTP/1.1\r\n" H "X: a\r\r\n\r\n", BAD_REQUEST),
 	R("CR in the request line", "GET /\r HTTP/1.1\r\n" H "\r\n", BAD_REQUEST),
 	R("xchunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: xchunked\r\n\r\n", BAD_REQUEST),
-	R("chunked and a tab", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n", BAD_REQUEST),
-	R("gzip, chunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n", BAD_REQUEST),
-	R("chunked twice", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", BAD_REQUEST),
-	R("chunked, identity", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n\r\n", BAD_REQUEST),
-	R("chunked on 1.0", "POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", BAD_REQUEST),
-	R("vertical tab in coding", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: \x0b" "chunked\r\n\r\n", BAD_REQUEST),
+	R("chunked and a tab",
+	  "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\t\r\n\r\n0\r\n\r\n", BAD_REQUEST),
+	R("gzip, chunked", "POST / HTTP/1.1\r\n" H "Transfer-Encoding: gzip, chunked\r\n\r\n",
+	  BAD_REQUEST),
+	R("chunked twice",
+	  "POST / HTTP/1.1\r\n" H
+	  "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	  BAD_REQUEST),
+	R("chunked, identity",
+	  "POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked, identity\r\n\r\n", BAD_REQUEST),
+	R("chunked on 1.0", "POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+	  BAD_REQUEST),
+	R("vertical tab in coding",
+	  "POST / HTTP/1.1\r\n" H "Transfer-Encoding: \x0b"
+	  "chunked\r\n\r\n",
+	  BAD_REQUEST),
 	R("no Host", "GET / HTTP/1.1\r\n\r\n", BAD_REQUEST),
 	R("two Hosts", "GET / HTTP/1.1\r\n" H H "\r\n", BAD_REQUEST),
 	R("two Hosts on 1.0", "GET / HTTP/1.0\r\n" H "host: b\r\n\r\n", BAD_REQUEST),
@@ -118,15 +145,19 @@ static const struct {
 	R("trailer without colon", CHUNKED "0\r\nX\r\n\r\n", BAD_REQUEST),
 #undef R
 };
+/* clang-format on */
 
 static void check_refused(size_t i, size_t step)
 {
 	struct nx_whole w;
 	nx_whole_parse(&w, refused[i].text.ptr, refused[i].text.len, step);
 	if (w.code != refused[i].code)
-		nx_test_fail(__FILE__, __LINE__, "%s (step %zu): want %s, got %s%s", refused[i].name,
-			     step, nx_code_name(refused[i].code), nx_code_name(w.code),
-			     w.code ? "" : w.complete ? ", complete" : ", waiting");
+		nx_test_fail(__FILE__, __LINE__, "%s (step %zu): want %s, got %s%s",
+			     refused[i].name, step, nx_code_name(refused[i].code),
+			     nx_code_name(w.code),
+			     w.code	  ? ""
+			     : w.complete ? ", complete"
+					  : ", waiting");
 	nx_whole_done(&w);
 }
 
@@ -139,6 +170,7 @@ NX_TEST(odd_messages_are_refused)
 	}
 }
 
+/* clang-format off */
 /* method, path, query, body, keep-alive */
 static const struct {
 	struct nx_str text;
@@ -174,6 +206,7 @@ static const struct {
 	A("POST / HTTP/1.1\r\n" H "Transfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n", "POST", "/", "", "", true),
 #undef A
 };
+/* clang-format on */
 
 NX_TEST(good_messages)
 {
@@ -183,7 +216,8 @@ NX_TEST(good_messages)
 			nx_whole_parse(&w, accepted[i].text.ptr, accepted[i].text.len, step);
 			if (w.code || !w.complete)
 				nx_test_fail(__FILE__, __LINE__, "case %zu: %s %s", i,
-					     nx_code_name(w.code), w.code ? w.err.message : "waits");
+					     nx_code_name(w.code),
+					     w.code ? w.err.message : "waits");
 			NX_EQ_STR(nx_str(accepted[i].method), w.head.req.method_text);
 			NX_EQ_STR(nx_str(accepted[i].path), w.head.req.path);
 			NX_EQ_STR(nx_str(accepted[i].query), w.head.req.query);

@@ -255,46 +255,53 @@ void nx_http_abort(struct nx_http_exchange *x)
 	x->failed = true;
 }
 
+static const struct {
+	int status;
+	const char *text;
+} reasons[] = {
+	{ 200, "OK" },
+	{ 201, "Created" },
+	{ 202, "Accepted" },
+	{ 204, "No Content" },
+	{ 206, "Partial Content" },
+	{ 301, "Moved Permanently" },
+	{ 302, "Found" },
+	{ 304, "Not Modified" },
+	{ 307, "Temporary Redirect" },
+	{ 308, "Permanent Redirect" },
+	{ 400, "Bad Request" },
+	{ 401, "Unauthorized" },
+	{ 403, "Forbidden" },
+	{ 404, "Not Found" },
+	{ 405, "Method Not Allowed" },
+	{ 406, "Not Acceptable" },
+	{ 408, "Request Timeout" },
+	{ 409, "Conflict" },
+	{ 410, "Gone" },
+	{ 411, "Length Required" },
+	{ 412, "Precondition Failed" },
+	{ 413, "Content Too Large" },
+	{ 414, "URI Too Long" },
+	{ 415, "Unsupported Media Type" },
+	{ 417, "Expectation Failed" },
+	{ 422, "Unprocessable Content" },
+	{ 429, "Too Many Requests" },
+	{ 431, "Request Header Fields Too Large" },
+	{ 499, "Client Closed Request" },
+	{ 500, "Internal Server Error" },
+	{ 501, "Not Implemented" },
+	{ 502, "Bad Gateway" },
+	{ 503, "Service Unavailable" },
+	{ 504, "Gateway Timeout" },
+	{ 505, "HTTP Version Not Supported" },
+	{ 507, "Insufficient Storage" },
+};
+
 static const char *reason(int status)
 {
-	switch (status) {
-	case 200: return "OK";
-	case 201: return "Created";
-	case 202: return "Accepted";
-	case 204: return "No Content";
-	case 206: return "Partial Content";
-	case 301: return "Moved Permanently";
-	case 302: return "Found";
-	case 304: return "Not Modified";
-	case 307: return "Temporary Redirect";
-	case 308: return "Permanent Redirect";
-	case 400: return "Bad Request";
-	case 401: return "Unauthorized";
-	case 403: return "Forbidden";
-	case 404: return "Not Found";
-	case 405: return "Method Not Allowed";
-	case 406: return "Not Acceptable";
-	case 408: return "Request Timeout";
-	case 409: return "Conflict";
-	case 410: return "Gone";
-	case 411: return "Length Required";
-	case 412: return "Precondition Failed";
-	case 413: return "Content Too Large";
-	case 414: return "URI Too Long";
-	case 415: return "Unsupported Media Type";
-	case 417: return "Expectation Failed";
-	case 422: return "Unprocessable Content";
-	case 429: return "Too Many Requests";
-	case 431: return "Request Header Fields Too Large";
-	case 499: return "Client Closed Request";
-	case 500: return "Internal Server Error";
-	case 501: return "Not Implemented";
-	case 502: return "Bad Gateway";
-	case 503: return "Service Unavailable";
-	case 504: return "Gateway Timeout";
-	case 505: return "HTTP Version Not Supported";
-	case 507: return "Insufficient Storage";
-	}
+	for (size_t i = 0; i < NX_COUNTOF(reasons); i++)
+		if (reasons[i].status == status)
+			return reasons[i].text;
 	return "Status";
 }
 
@@ -311,7 +318,8 @@ static struct nx_str http_date(void)
 		static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 		struct tm tm;
 		gmtime_r(&ts.tv_sec, &tm);
-		int n = snprintf(text, sizeof(text), "\r\nDate: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
+		int n = snprintf(text, sizeof(text),
+				 "\r\nDate: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
 				 days + 3 * tm.tm_wday, tm.tm_mday, months + 3 * tm.tm_mon,
 				 tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 		len = n > 0 && (size_t)n < sizeof(text) ? (size_t)n : 0;
@@ -421,7 +429,8 @@ void nx_http_begin(struct nx_http_exchange *x, int status, const char *content_t
 		x->failed = true;
 }
 
-void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_type, struct nx_str body)
+void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_type,
+		   struct nx_str body)
 {
 	nx_http_begin(x, status, content_type, (int64_t)body.len);
 	if (x->mode == NX_BODY_LENGTH) {
@@ -429,8 +438,8 @@ void nx_http_reply(struct nx_http_exchange *x, int status, const char *content_t
 		x->sent += body.len;
 		x->length_left = 0;
 		bool direct = body.len >= DIRECT && !x->c->ssl;
-		if (x->failed || !(direct ? put_direct(x, body.ptr, body.len) :
-					    put_copied(x, body.ptr, body.len)))
+		if (x->failed || !(direct ? put_direct(x, body.ptr, body.len)
+					  : put_copied(x, body.ptr, body.len)))
 			x->failed = true;
 	}
 	x->length_left = 0;

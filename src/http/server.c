@@ -25,7 +25,8 @@ static enum nx_code resolve(const char *text, struct addrinfo **ret, struct nx_e
 	bool v6 = n >= 2 && text[0] == '[' && text[n - 1] == ']';
 	memcpy(host, text + v6, n - 2 * v6);
 	host[n - 2 * v6] = '\0';
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM,
+	struct addrinfo hints = { .ai_family = AF_UNSPEC,
+				  .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	int r = getaddrinfo(host[0] ? host : NULL, colon + 1, &hints, ret);
 	if (r != 0)
@@ -35,15 +36,19 @@ static enum nx_code resolve(const char *text, struct addrinfo **ret, struct nx_e
 
 static int bound_socket(const struct sockaddr *a, socklen_t len, bool shared)
 {
-	int one = 1, fd = socket(a->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1, keep_idle = 60 /* s */;
+	int fd = socket(a->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	/* TCP_NODELAY is inherited by accepted sockets */
+	/* TCP_NODELAY and SO_KEEPALIVE are inherited by accepted sockets. The latter notices a client
+	 * whose machine died while a long query runs for it. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
 	    (!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0) &&
 	    (a->sa_family != AF_INET6 ||
 	     setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)) == 0) &&
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)) == 0 &&
+	    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &keep_idle, sizeof(keep_idle)) == 0 &&
 	    bind(fd, a, len) == 0)
 		return fd;
 	int e = errno;
@@ -54,8 +59,8 @@ static int bound_socket(const struct sockaddr *a, socklen_t len, bool shared)
 
 static uint16_t *port_of(struct sockaddr_storage *a)
 {
-	return a->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)a)->sin6_port :
-					  &((struct sockaddr_in *)a)->sin_port;
+	return a->ss_family == AF_INET6 ? &((struct sockaddr_in6 *)a)->sin6_port
+					: &((struct sockaddr_in *)a)->sin_port;
 }
 
 /* One socket per loop on the same address. A first socket that does not share the port finds out
@@ -120,7 +125,8 @@ static void defaults(struct nx_http_config *c)
 static enum nx_code check(const struct nx_http_config *c, struct nx_error *err)
 {
 	if (!c->handler || c->nlisten < 1 || c->nlisten > NX_HTTP_MAX_LISTEN || c->loops > 64)
-		return nx_fail(err, NX_E_CONFIG, "HTTP needs a handler, 1..16 addresses, 0..64 loops");
+		return nx_fail(err, NX_E_CONFIG,
+			       "HTTP needs a handler, 1..16 addresses, 0..64 loops");
 	if (!c->tls_cert != !c->tls_key)
 		return nx_fail(err, NX_E_CONFIG, "TLS needs both certificate and key");
 	if (c->max_head > (size_t)1 << 20 || c->max_body > (size_t)1 << 30)
@@ -255,8 +261,7 @@ void nx_http_stats(const struct nx_http *h, struct nx_http_stats *ret)
 static bool busy(const struct nx_http *h, bool writers)
 {
 	for (uint32_t i = 0; i < h->nloops; i++)
-		if (lent(&h->loops[i]) > 0 ||
-		    (writers && atomic_load(&h->loops[i].writing) > 0))
+		if (lent(&h->loops[i]) > 0 || (writers && atomic_load(&h->loops[i].writing) > 0))
 			return true;
 	return false;
 }

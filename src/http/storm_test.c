@@ -44,14 +44,19 @@ struct storm {
 static void one_visit(struct storm *s)
 {
 	static const char *const texts[] = {
-		NAP "abcd", NAP "ab", "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n", "GET /hel",
-		NAP "wxyz" NAP "1234" NAP "5678", "GET /stream HTTP/1.1\r\nHost: a\r\n\r\n",
+		NAP "abcd",
+		NAP "ab",
+		"GET /hello HTTP/1.1\r\nHost: a\r\n\r\n",
+		"GET /hel",
+		NAP "wxyz" NAP "1234" NAP "5678",
+		"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n",
 		"POST /lent HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\nGET",
 		"GET / HTTP/1.1\nHost: a\n\n",
 	};
 	char text[256], sink[4096];
 	int fd = ts_connect(&t);
-	(void)snprintf(text, sizeof(text), "%s", texts[(unsigned)rand_r(&s->seed) % NX_COUNTOF(texts)]);
+	(void)snprintf(text, sizeof(text), "%s",
+		       texts[(unsigned)rand_r(&s->seed) % NX_COUNTOF(texts)]);
 	size_t n = strlen(text);
 	text[n - 1] = (char)('a' + rand_r(&s->seed) % 26); /* another nap length */
 	if (memcmp(text, "POST /nap", 9) != 0)
@@ -132,7 +137,8 @@ static void *ping(void *arg)
 	for (int i = 0; i < s->rounds; i++) {
 		unsigned n = 1 + (unsigned)rand_r(&s->seed) % 3;
 		for (unsigned k = 0; k < n; k++)
-			ts_send(fd, "POST /lent HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
+			ts_send(fd,
+				"POST /lent HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok");
 		for (unsigned k = 0; k < n; k++)
 			s->answered += ts_answer(fd, &head, &body) == 200 && body.len == 2;
 		s->left += n;

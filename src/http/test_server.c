@@ -113,10 +113,10 @@ static enum nx_http_take lend(struct nx_http_exchange *x, bool hold)
 static enum nx_http_take show(struct nx_http_exchange *x)
 {
 	const struct nx_http_request *r = nx_http_request(x);
-	char *text = nx_arena_printf(nx_http_arena(x), NX_STR_FMT " " NX_STR_FMT " " NX_STR_FMT " "
-				     NX_STR_FMT " %u", NX_STR_ARG(r->method_text),
-				     NX_STR_ARG(r->path), NX_STR_ARG(r->query), NX_STR_ARG(r->peer),
-				     r->nheaders);
+	char *text = nx_arena_printf(nx_http_arena(x),
+				     NX_STR_FMT " " NX_STR_FMT " " NX_STR_FMT " " NX_STR_FMT " %u",
+				     NX_STR_ARG(r->method_text), NX_STR_ARG(r->path),
+				     NX_STR_ARG(r->query), NX_STR_ARG(r->peer), r->nheaders);
 	nx_http_add_header(x, "X-Test", NX_STR("a\r\nEvil: yes"));
 	nx_http_add_header(x, "Cache-Control", NX_STR("max-age=5"));
 	nx_http_reply(x, 200, "text/html", nx_str(text));
@@ -150,8 +150,10 @@ void ts_start(struct test_server *t, const struct nx_http_config *base)
 {
 	static const char *const any[] = { "127.0.0.1:0" };
 	struct nx_http_config cfg = base ? *base : (struct nx_http_config){ 0 };
-	cfg.listen = any;
-	cfg.nlisten = 1;
+	if (!cfg.nlisten) {
+		cfg.listen = any;
+		cfg.nlisten = 1;
+	}
 	if (!cfg.loops)
 		cfg.loops = 2;
 	cfg.handler = handle;
@@ -184,7 +186,8 @@ struct nx_http_exchange *ts_held(void)
 
 bool ts_connect_fd(const struct test_server *t, int fd)
 {
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(t->port),
+	struct sockaddr_in a = { .sin_family = AF_INET,
+				 .sin_port = htons(t->port),
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	return connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0;
 }

@@ -27,17 +27,20 @@ static void sleep_ms(long ms)
 static void start(uint32_t head_timeout_ms)
 {
 	char cmd[512], cert[96], key[96];
-	(void)snprintf(dir, sizeof(dir), "/tmp/nx-tls-XXXXXX");
+	(void)snprintf(dir, sizeof(dir), "%s/nx-tls-XXXXXX", P_tmpdir);
 	NX_CHECK(mkdtemp(dir));
 	(void)snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
 	(void)snprintf(key, sizeof(key), "%s/key.pem", dir);
-	(void)snprintf(cmd, sizeof(cmd),
-		       "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-		       "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout %s -out %s "
-		       "2>/dev/null", key, cert);
+	(void)snprintf(
+		cmd, sizeof(cmd),
+		"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+		"-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 -keyout %s -out %s "
+		"2>/dev/null",
+		key, cert);
 	if (run(cmd) != 0)
 		NX_SKIP("no openssl command");
-	struct nx_http_config cfg = { .tls_cert = cert, .tls_key = key,
+	struct nx_http_config cfg = { .tls_cert = cert,
+				      .tls_key = key,
 				      .head_timeout_ms = head_timeout_ms };
 	ts_start(&t, &cfg);
 }
@@ -77,9 +80,11 @@ NX_TEST(curl_over_tls)
 	NX_EQ_I(0, shell(CURL "https://@/hello https://@/hello | grep -c hello | grep -qx 2"));
 	NX_EQ_I(0, shell(CURL "--tlsv1.2 --tls-max 1.2 https://@/hello | grep -qx hello"));
 	NX_EQ_I(0, shell(CURL "-d abc https://@/lent https://@/lent | grep -qx abcabc"));
-	NX_EQ_I(0, shell(CURL "-H 'Transfer-Encoding: chunked' -d abc https://@/lent | grep -qx abc"));
+	NX_EQ_I(0,
+		shell(CURL "-H 'Transfer-Encoding: chunked' -d abc https://@/lent | grep -qx abc"));
 	NX_EQ_I(0, shell(CURL "-f https://@/big | wc -c | grep -qx 8388608"));
-	NX_EQ_I(0, shell(CURL "-f https://@/stream -o #/out && test $(wc -c < #/out) -ge 67108864"));
+	NX_EQ_I(0,
+		shell(CURL "-f https://@/stream -o #/out && test $(wc -c < #/out) -ge 67108864"));
 	NX_CHECK(shell(CURL "-f https://@/abort -o /dev/null") != 0);
 	NX_EQ_I(0, shell("head -c 900000 /dev/urandom > #/in && " CURL "-T #/in -X POST -o #/out "
 			 "https://@/lent && cmp #/in #/out"));
@@ -105,7 +110,8 @@ NX_TEST(old_versions_and_plain_text_are_refused)
 NX_TEST(sessions_resume)
 {
 	start(0);
-	NX_EQ_I(0, shell("openssl s_client -connect @ -tls1_2 -sess_out #/s </dev/null >/dev/null 2>&1"));
+	NX_EQ_I(0, shell("openssl s_client -connect @ -tls1_2 -sess_out #/s </dev/null >/dev/null "
+			 "2>&1"));
 	NX_EQ_I(0, shell("openssl s_client -connect @ -tls1_2 -sess_in #/s </dev/null 2>/dev/null "
 			 "| grep -q ^Reused"));
 	stop();
@@ -121,7 +127,8 @@ NX_TEST(hangup_of_a_lent_tls_client)
 	NX_CHECK(!nx_http_on_hangup(x, NULL, NULL));
 	nx_http_abort(x);
 	nx_http_done(x);
-	NX_EQ_I(0, shell("(curl -s -k -m 0.3 --limit-rate 1000 -o /dev/null https://@/stream; true)"));
+	NX_EQ_I(0,
+		shell("(curl -s -k -m 0.3 --limit-rate 1000 -o /dev/null https://@/stream; true)"));
 	for (int i = 0; i < 3000 && atomic_load(&ts_events.failed_writes) == 0; i++)
 		sleep_ms(1);
 	NX_EQ_I(1, atomic_load(&ts_events.failed_writes));
@@ -132,11 +139,15 @@ NX_TEST(a_foreign_key_is_refused)
 {
 	static const char *const any[] = { "127.0.0.1:0" };
 	start(0);
-	NX_EQ_I(0, shell("openssl ecparam -genkey -name prime256v1 -noout -out #/other.pem 2>/dev/null"));
+	NX_EQ_I(0, shell("openssl ecparam -genkey -name prime256v1 -noout -out #/other.pem "
+			 "2>/dev/null"));
 	char cert[96], key[96];
 	(void)snprintf(cert, sizeof(cert), "%s/cert.pem", dir);
 	(void)snprintf(key, sizeof(key), "%s/other.pem", dir);
-	struct nx_http_config cfg = { .listen = any, .nlisten = 1, .tls_cert = cert, .tls_key = key,
+	struct nx_http_config cfg = { .listen = any,
+				      .nlisten = 1,
+				      .tls_cert = cert,
+				      .tls_key = key,
 				      .handler = (nx_http_handler_fn *)abort };
 	struct nx_http *h;
 	struct nx_error err;
