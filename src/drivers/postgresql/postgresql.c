@@ -1,0 +1,57 @@
+/* PostgreSQL 10 and later: the driver's table. */
+#include "pg_int.h"
+
+static const struct nx_option options[] = {
+	{ "host", NX_OPT_STRING, NX_OPTF_REQUIRED, NULL, 0, 0, NULL,
+	  "Host name or address; a path is the directory of a Unix socket." },
+	{ "port", NX_OPT_INT, 0, "5432", 1, 65535, NULL, "TCP port." },
+	{ "database", NX_OPT_STRING, NX_OPTF_REQUIRED, NULL, 0, 0, NULL, "Database to connect to." },
+	{ "username", NX_OPT_STRING, NX_OPTF_REQUIRED, NULL, 0, 0, NULL, "Role to log in as." },
+	{ "password", NX_OPT_SECRET, 0, NULL, 0, 0, NULL, "Password of the role." },
+	{ "ssl", NX_OPT_BOOL, 0, NULL, 0, 0, NULL,
+	  "true: TLS or nothing; false: no TLS; absent: TLS where the server has it." },
+	{ "sslmode", NX_OPT_ENUM, NX_OPTF_PROPS, NULL, 0, 0,
+	  "disable|allow|prefer|require|verify-ca|verify-full",
+	  "As in libpq; wins over ssl. Only verify-full proves whom the gateway talks to." },
+	{ "sslRootCert", NX_OPT_STRING, NX_OPTF_PROPS, NULL, 0, 0, NULL,
+	  "File of CA certificates for verify-ca and verify-full; the system's by default." },
+	{ "applicationName", NX_OPT_STRING, NX_OPTF_PROPS, "nexus-gateway", 0, 0, NULL,
+	  "What pg_stat_activity shows." },
+	{ "searchPath", NX_OPT_STRING, NX_OPTF_PROPS, NULL, 0, 0, NULL,
+	  "search_path of every session, as PostgreSQL reads it." },
+	{ "schema", NX_OPT_STRING, 0, NULL, 0, 0, NULL,
+	  "One schema to look up unqualified names in; searchPath wins." },
+	{ "lockTimeout", NX_OPT_SECONDS, NX_OPTF_PROPS, "5", 0, 86400000, NULL,
+	  "Seconds a query may wait for a lock; 0: no limit." },
+	{ "statementTimeout", NX_OPT_SECONDS, NX_OPTF_PROPS, "0", 0, 86400000, NULL,
+	  "Seconds after which the server ends a query by itself; 0: only the gateway does." },
+	{ "preparedStatements", NX_OPT_INT, NX_OPTF_PROPS, "256", 1, PG_STMT_MAX, NULL,
+	  "Prepared statements kept per connection." },
+	{ .key = NULL },
+};
+
+const struct nx_driver nx_driver_postgresql = {
+	.abi = NX_DRIVER_ABI,
+	.name = "postgresql",
+	.caps = NX_CAP_STREAM | NX_CAP_CANCEL | NX_CAP_RO_SESSION | NX_CAP_DESCRIBE |
+		NX_CAP_ONE_STATEMENT | NX_CAP_PARAMS | NX_CAP_CATALOG | NX_CAP_POOLABLE |
+		NX_CAP_GRANTS,
+	.placeholder = "$%u",
+	.options = options,
+	.version = "libpq " PG_LIBPQ_VERSION,
+	.init = pg_init,
+	.open = pg_open,
+	.close = pg_close,
+	.connect = pg_connect,
+	.disconnect = pg_disconnect,
+	.check = pg_check,
+	.reset = pg_reset,
+	.query = pg_query,
+	.schema = pg_schema,
+	.next = pg_next,
+	.release = pg_release,
+	.tables = pg_tables,
+	.columns = pg_columns,
+	.probe = pg_probe,
+	.cancel = pg_cancel,
+};
