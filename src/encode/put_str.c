@@ -211,6 +211,19 @@ char *nx_put_csv_inner(char *p, const char *s, size_t n)
 	return p;
 }
 
+char *nx_put_utf8(char *p, const char *s, size_t n)
+{
+	while (n > 0) {
+		size_t k = (unsigned char)*s < 0x80 ? 1 : utf8_seq((const unsigned char *)s, n);
+		size_t put = k ? k : 3;
+		memcpy(p, k ? s : "\xef\xbf\xbd", put);
+		p += put;
+		s += k ? k : 1;
+		n -= k ? k : 1;
+	}
+	return p;
+}
+
 char *nx_put_base64(char *p, const void *data, size_t n)
 {
 	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

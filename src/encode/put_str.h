@@ -20,6 +20,9 @@ bool nx_csv_needs_quotes(const char *s, size_t n);
 /* Inside of a quoted CSV field; invalid UTF-8 as above. Touches at most 3 * n + 16 bytes. */
 char *nx_put_csv_inner(char *p, const char *s, size_t n);
 
+/* A copy with invalid UTF-8 replaced as above. At most 3 * n bytes. */
+char *nx_put_utf8(char *p, const char *s, size_t n);
+
 /* Copies one JSON value while checking it against RFC 8259 (depth 512 at most). Line ends between tokens become
  * spaces, so the value stays on one line; nothing else changes. Exactly n bytes are written.
  * False: not one valid JSON value (dst then holds garbage). */
