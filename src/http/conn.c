@@ -126,10 +126,16 @@ static void drop_exchange(struct nx_http_conn *c)
 
 static void set_state(struct nx_http_conn *c, enum nx_http_state s)
 {
-	if (c->state == NX_ST_WRITE && s != NX_ST_WRITE)
-		atomic_fetch_sub(&c->loop->writing, 1);
-	if (c->state != NX_ST_WRITE && s == NX_ST_WRITE)
-		atomic_fetch_add(&c->loop->writing, 1);
+	struct nx_http_loop *l = c->loop;
+	if (c->state == NX_ST_WRITE && s != NX_ST_WRITE) {
+		atomic_fetch_sub(&l->writing, 1);
+		l->held -= c->held;
+	}
+	if (c->state != NX_ST_WRITE && s == NX_ST_WRITE) {
+		atomic_fetch_add(&l->writing, 1);
+		c->held = c->x->out.cap;
+		l->held += c->held;
+	}
 	c->state = (uint8_t)s;
 }
 
@@ -218,6 +224,11 @@ static bool finish(struct nx_http_conn *c)
 		}
 		set_state(c, NX_ST_WRITE);
 		arm_out(c, true);
+		/* Clients that ask for much and read nothing pay with their own connection. */
+		if (l->held > NX_HTTP_HELD_MAX) {
+			c->reset = true;
+			nx_http_close(c);
+		}
 		return false;
 	}
 	arm_out(c, false);

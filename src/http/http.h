@@ -45,7 +45,7 @@ struct nx_http_request {
 enum nx_http_take { NX_HTTP_ANSWERED, NX_HTTP_LENT };
 
 /* Runs on a loop thread: must not block. ANSWERED: nx_http_reply or begin..end was called; what the
- * client does not take at once is kept (up to 16 MiB) and sent by the loop. "OPTIONS *", requests that
+ * client does not take at once is kept (up to 16 MiB, 64 MiB per loop) and sent by the loop. "OPTIONS *", requests that
  * do not parse and those after nx_http_stop() never get here. */
 typedef enum nx_http_take nx_http_handler_fn(struct nx_http_exchange *x, void *ctx);
 

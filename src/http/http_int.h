@@ -61,6 +61,7 @@ struct nx_http_conn {
 	bool out_armed; /* EPOLLOUT is registered */
 	bool queued;    /* in the inbox while owned by the loop */
 	bool reset;     /* close with RST */
+	size_t held;    /* WRITE: memory of the unsent answer, as counted in the loop */
 	char peer[INET6_ADDRSTRLEN];
 };
 
@@ -101,6 +102,7 @@ struct nx_http_exchange {
 #define NX_HTTP_IN_SLACK 4096u                    /* raw bytes behind the largest head */
 #define NX_HTTP_OUT_SOFT ((size_t)64 * 1024)      /* buffered for a lent exchange */
 #define NX_HTTP_OUT_MAX ((size_t)16 * 1024 * 1024) /* buffered for an answer of the loop */
+#define NX_HTTP_HELD_MAX ((size_t)64 * 1024 * 1024) /* of such answers that wait, per loop */
 
 struct nx_http_listener {
 	enum nx_http_source source;
@@ -122,6 +124,7 @@ struct nx_http_loop {
 	int64_t now;          /* at the start of the turn */
 	int64_t accept_after; /* out of descriptors: no accept before; 0: accepting */
 	int64_t next_sweep;
+	size_t held;          /* sum of the connections' */
 	bool drained;         /* listeners closed */
 	bool hung_up;         /* lent connections were hung up for stop() */
 	_Atomic bool sealed;  /* nothing is lent any more */

@@ -355,6 +355,37 @@ NX_TEST(slow_readers_are_cut)
 	stop();
 }
 
+NX_TEST(answers_nobody_reads_are_bounded)
+{
+	enum { N = 60 };
+	struct nx_http_config cfg = { .loops = 1 };
+	start(&cfg);
+	int fd[N], small = 4096;
+	for (int i = 0; i < N; i++) {
+		fd[i] = socket(AF_INET, SOCK_STREAM, 0);
+		setsockopt(fd[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+		NX_CHECK(ts_connect_fd(&t, fd[i]));
+		ts_send(fd[i], GET("/big"));
+	}
+	struct nx_http_stats s;
+	for (int i = 0; i < 2000; i++) {
+		nx_http_stats(t.http, &s);
+		if (s.requests == N && s.connections < N)
+			break;
+		sleep_ms(1);
+	}
+	NX_CHECK(s.connections > 0 && s.connections <= 20);
+	int other = ts_connect(&t);
+	ts_send(other, GET("/hello"));
+	want(other, 200, "hello\n");
+	want(fd[0], 200, NULL); /* the first ones still get theirs */
+	NX_EQ_I(8 << 20, body.len);
+	for (int i = 0; i < N; i++)
+		close(fd[i]);
+	close(other);
+	stop();
+}
+
 static void count_hangup(void *arg)
 {
 	atomic_fetch_add((_Atomic unsigned *)arg, 1);
