@@ -107,7 +107,7 @@ static enum nx_code write_source(struct nx_store *s, enum nx_stmt which,
 		nx_st_text(st, 8, row->created_at);
 	nx_st_text(st, 9, row->updated_at);
 	nx_st_i64(st, 10, row->version);
-	int rc = sqlite3_step(st);
+	int rc = nx_st_step(st);
 	enum nx_code c = NX_OK;
 	if (rc == SQLITE_CONSTRAINT_UNIQUE)
 		c = nx_fail(err, NX_E_SOURCE_EXISTS, "DS-001: a data source of that name exists.");
@@ -193,7 +193,7 @@ enum nx_code nx_store_key_put(struct nx_store *s, const struct nx_store_key *k,
 	nx_st_blob(st, 5, nx_strn((const char *)k->hash, sizeof(k->hash)));
 	nx_st_text(st, 6, k->created_at);
 	nx_st_text(st, 7, k->expires_at);
-	int rc = sqlite3_step(st);
+	int rc = nx_st_step(st);
 	enum nx_code c = NX_OK;
 	if ((rc & 0xff) == SQLITE_CONSTRAINT)
 		c = nx_fail(err, NX_E_CONFLICT, "An API key of that id or prefix exists.");

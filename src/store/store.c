@@ -29,7 +29,11 @@ static bool no_space(int e)
 
 enum nx_code nx_store_fail(sqlite3 *db, int rc, struct nx_error *err)
 {
+	/* SQLite records errno for a failed read or write, but not for one inside COMMIT: there errno
+	 * itself, cleared before the step, is all there is. */
 	int sys = db ? sqlite3_system_errno(db) : 0;
+	if (sys == 0)
+		sys = errno;
 	int ext = db ? sqlite3_extended_errcode(db) : rc;
 	enum nx_code c;
 	switch (rc & 0xff) {
@@ -112,6 +116,12 @@ void nx_st_end(sqlite3_stmt *st)
 	(void)sqlite3_clear_bindings(st);
 }
 
+int nx_st_step(sqlite3_stmt *st)
+{
+	errno = 0;
+	return sqlite3_step(st);
+}
+
 enum nx_code nx_st_run(struct nx_store *s, sqlite3_stmt *st, struct nx_error *err)
 {
 	int rc = sqlite3_step(st);
@@ -123,7 +133,7 @@ enum nx_code nx_st_run(struct nx_store *s, sqlite3_stmt *st, struct nx_error *er
 
 bool nx_st_next(struct nx_store *s, sqlite3_stmt *st, enum nx_code *ret, struct nx_error *err)
 {
-	int rc = sqlite3_step(st);
+	int rc = nx_st_step(st);
 	if (rc == SQLITE_ROW)
 		return true;
 	*ret = rc == SQLITE_DONE ? NX_OK : nx_store_fail(s->db, rc, err);

@@ -33,6 +33,8 @@ void nx_st_text(sqlite3_stmt *st, int at, struct nx_str v);
 void nx_st_blob(sqlite3_stmt *st, int at, struct nx_str v);
 void nx_st_i64(sqlite3_stmt *st, int at, int64_t v);
 struct nx_str nx_st_col(sqlite3_stmt *st, int at); /* until the next step */
+/* sqlite3_step() with errno cleared, for nx_store_fail(). */
+int nx_st_step(sqlite3_stmt *st);
 /* Runs a statement that gives no rows, and resets it. */
 NX_NODISCARD enum nx_code nx_st_run(struct nx_store *s, sqlite3_stmt *st, struct nx_error *err);
 /* Next row: true; end or failure: false with *ret set, and the statement is reset. */
