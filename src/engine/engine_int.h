@@ -65,6 +65,13 @@ NX_NODISCARD enum nx_code nx_vector_new(duckdb_logical_type t, const struct nx_f
 NX_NODISCARD enum nx_code nx_vector_load(struct nx_vector *v, duckdb_vector src, idx_t n,
 					 struct nx_column *ret, struct nx_error *err);
 
+/* names.c: calls fn for every table reference of a statement, given as the JSON text of its tree; a
+ * name may come twice, and may be that of a CTE. The first failure ends it. */
+NX_NODISCARD enum nx_code nx_names_each(struct nx_str tree,
+					enum nx_code (*fn)(void *arg, struct nx_str schema,
+							   struct nx_str table, struct nx_error *err),
+					void *arg, struct nx_error *err);
+
 /* table.c: files below the root as tables. */
 struct nx_tables {
 	const struct nx_wire_request *req;
@@ -103,6 +110,7 @@ void nx_output_end(struct nx_output *o);   /* END */
 struct nx_session {
 	int fd;
 	duckdb_connection con;
+	duckdb_prepared_statement tree; /* SELECT json_serialize_sql(?) */
 	struct nx_tables tables;
 	struct nx_fault_names hide;
 	struct nx_arena *arena;

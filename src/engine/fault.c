@@ -139,6 +139,20 @@ static const char *undefined_state(struct nx_str type)
 	return NULL;
 }
 
+/* Without advice that does not apply here: settings are locked, and the tables that exist are not
+ * those that DuckDB knows of. */
+static struct nx_str first_part(struct nx_str text)
+{
+	static const char *const advice[] = { "\n\nPossible solutions", "\nPossible solutions",
+					      "\nDid you mean", "\n\nStack Trace" };
+	for (size_t i = 0; i < NX_COUNTOF(advice); i++) {
+		const char *at = memmem(text.ptr, text.len, advice[i], strlen(advice[i]));
+		if (at)
+			text.len = (size_t)(at - text.ptr);
+	}
+	return text;
+}
+
 static enum nx_code set(const struct kind *k, struct nx_str text, const struct nx_json *o,
 			const struct nx_fault_names *names, struct nx_error *err)
 {
@@ -152,6 +166,7 @@ static enum nx_code set(const struct kind *k, struct nx_str text, const struct n
 	}
 	struct nx_buf b;
 	nx_buf_init(&b, 64 << 10);
+	text = first_part(text);
 	nx_buf_put(&b, text.ptr, text.len > 4000 ? 4000 : text.len);
 	nx_buf_putc(&b, '\0');
 	for (size_t i = 0; !b.failed && i < NX_COUNTOF(parts); i++) {

@@ -44,6 +44,19 @@ static enum nx_code no_memory(struct nx_error *err)
 	return nx_fail(err, NX_E_ENGINE_MEMORY, "the engine is out of memory");
 }
 
+/* Catalog columns come as VARCHAR whatever they mean, and leave as TEXT. */
+static void as_catalog(struct nx_field *f)
+{
+	static const struct {
+		const char *name;
+		enum nx_type type;
+	} typed[] = { { "position", NX_T_INT32 }, { "nullable", NX_T_BOOL }, { "row_estimate", NX_T_INT64 } };
+	f->layout = NX_L_TEXT;
+	for (size_t i = 0; i < NX_COUNTOF(typed); i++)
+		if (nx_str_is(f->name, typed[i].name))
+			f->type = typed[i].type;
+}
+
 static enum nx_code describe(struct nx_output *o, duckdb_result *r, struct nx_error *err)
 {
 	struct nx_arena *a = o->session->arena;
@@ -62,6 +75,8 @@ static enum nx_code describe(struct nx_output *o, duckdb_result *r, struct nx_er
 			return no_memory(err);
 		duckdb_logical_type t = duckdb_column_logical_type(r, i);
 		code = nx_field_fill(t, name, a, 0, &f[i], err);
+		if (o->session->tables.req->kind != NX_WIRE_QUERY)
+			as_catalog(&f[i]);
 		if (code == NX_OK)
 			code = nx_vector_new(t, &f[i], a, &o->vectors[i], err);
 		duckdb_destroy_logical_type(&t);

@@ -80,21 +80,31 @@ enum nx_code nx_session_view(struct nx_session *s, struct nx_str name, struct nx
 
 /* preparing */
 
+static enum nx_code view_for(void *arg, struct nx_str schema, struct nx_str table,
+			     struct nx_error *err)
+{
+	struct nx_session *s = arg;
+	if (schema.len && !nx_str_ieq(schema, NX_STR("main")))
+		return NX_OK;
+	return nx_session_view(s, table, err);
+}
+
+/* Whatever is wrong with the statement itself: prepare says it better. */
 static enum nx_code views_for(struct nx_session *s, const char *sql, struct nx_error *err)
 {
-	duckdb_value names = duckdb_get_table_names(s->con, sql, false);
-	if (!names)
-		return NX_OK; /* whatever is wrong, prepare says it better */
+	duckdb_result r = { 0 };
 	enum nx_code code = NX_OK;
-	idx_t n = duckdb_get_list_size(names);
-	for (idx_t i = 0; i < n && code == NX_OK; i++) {
-		duckdb_value v = duckdb_get_list_child(names, i);
-		char *name = duckdb_get_varchar(v);
-		code = nx_session_view(s, nx_str(name), err);
-		duckdb_free(name);
-		duckdb_destroy_value(&v);
-	}
-	duckdb_destroy_value(&names);
+	if (duckdb_bind_varchar(s->tree, 1, sql) || duckdb_execute_prepared(s->tree, &r))
+		goto out;
+	duckdb_data_chunk chunk = duckdb_fetch_chunk(r);
+	if (!chunk)
+		goto out;
+	duckdb_vector v = duckdb_data_chunk_get_vector(chunk, 0);
+	if (duckdb_data_chunk_get_size(chunk) == 1 && !duckdb_vector_get_validity(v))
+		code = nx_names_each(nx_view_str(duckdb_vector_get_data(v)), view_for, s, err);
+	duckdb_destroy_data_chunk(&chunk);
+out:
+	duckdb_destroy_result(&r);
 	return code;
 }
 

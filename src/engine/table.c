@@ -4,6 +4,8 @@
  *	"2025/orders.csv" a path relative to the root, globs allowed
  *	files, s3object   all below the root
  *
+ * Folders like day=2025-01-01/ become columns where all files agree on them: DuckDB sees that itself.
+ *
  * A path never leaves the root: no "..", nothing absolute; symbolic links that lead outside are
  * stopped by landlock, or, without it, by refusing links altogether. */
 #include "engine/engine_int.h"
@@ -135,8 +137,6 @@ static const char *expression(const struct nx_tables *t, const char *format, str
 	put_path(&b, path, pattern);
 	nx_buf_puts(&b, tail);
 	nx_buf_putc(&b, '\'');
-	if (tail[0] && strcmp(format, "json") != 0)
-		nx_buf_puts(&b, ", hive_partitioning=true");
 	if (strcmp(format, "csv") == 0 && r->delimiter.len) {
 		nx_buf_puts(&b, ", delim='");
 		put_path(&b, r->delimiter, true);
@@ -219,8 +219,12 @@ static enum nx_code path_source(const struct nx_tables *t, struct nx_str p, cons
 		*ret = expression(t, format, p, true, "", err);
 		return *ret ? NX_OK : NX_E_ENGINE_MEMORY;
 	}
-	if (lstat(full, &st))
-		return NX_OK; /* not ours: DuckDB says that it does not exist */
+	if (lstat(full, &st)) {
+		if (!memchr(p.ptr, '/', p.len) && !format_of(p, &stem))
+			return NX_OK; /* a name with a dot in it: DuckDB says that it does not exist */
+		return nx_fail(err, NX_E_UNDEFINED_OBJECT,
+			       "there is no \"" NX_STR_FMT "\" below the source's folder", NX_STR_ARG(p));
+	}
 	if (S_ISLNK(st.st_mode) && !t->links_fenced)
 		return nx_fail(err, NX_E_SOURCE_PERMISSION, "this is a symbolic link");
 	if (S_ISLNK(st.st_mode) && stat(full, &st))

@@ -263,8 +263,11 @@ static void put_value(struct nx_vector *v, const void *data, idx_t i)
 	case DUCKDB_TYPE_BIT:
 		put_bits(b, nx_view_str((const struct nx_view *)data + i));
 		return;
-	default: /* BIGNUM */
+	case DUCKDB_TYPE_BIGNUM:
 		put_bignum(b, nx_view_str((const struct nx_view *)data + i));
+		return;
+	default: /* VARCHAR of a catalog */
+		nx_buf_put_str(b, nx_view_str((const struct nx_view *)data + i));
 		return;
 	}
 }

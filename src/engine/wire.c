@@ -100,6 +100,7 @@ void nx_wire_put_error(struct nx_buf *b, const struct nx_error *e)
 	put_u32(b, (uint32_t)e->code);
 	put_u32(b, (uint32_t)e->native);
 	put_u32(b, (uint32_t)e->position);
+	put_str(b, nx_str(e->sqlstate));
 	put_str(b, nx_str(e->token));
 	put_str(b, nx_str(e->message));
 	put_str(b, nx_str(e->detail));
@@ -325,21 +326,31 @@ enum nx_code nx_wire_get_batch(struct nx_str payload, uint64_t nrows, uint32_t n
 	return code;
 }
 
+static bool is_sqlstate(struct nx_str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (!((s.ptr[i] >= '0' && s.ptr[i] <= '9') || (s.ptr[i] >= 'A' && s.ptr[i] <= 'Z')))
+			return false;
+	return s.len == 5;
+}
+
 enum nx_code nx_wire_get_error(struct nx_str payload, struct nx_error *ret)
 {
 	struct in in = { payload.ptr, payload.ptr + payload.len, false };
 	uint32_t code = get_u32(&in);
 	int32_t native = (int32_t)get_u32(&in);
 	int32_t position = (int32_t)get_u32(&in);
+	struct nx_str state = get_str(&in);
 	struct nx_str token = get_str(&in), message = get_str(&in), detail = get_str(&in);
 	enum nx_code bad = finish(&in, "error", ret);
 	if (bad)
 		return bad;
-	if (code == NX_OK || code >= NX_CODE_COUNT || nx_utf8_check(message) != message.len)
+	if (code == NX_OK || code >= NX_CODE_COUNT || nx_utf8_check(message) != message.len ||
+	    nx_utf8_check(token) != token.len || (state.len && !is_sqlstate(state)))
 		return nx_fail(ret, NX_E_PROTOCOL, "the engine protocol is broken (error code)");
 	nx_fail(ret, (enum nx_code)code, NX_STR_FMT, NX_STR_ARG(message));
 	nx_error_detail(ret, NX_STR_FMT, NX_STR_ARG(detail));
-	nx_error_native(ret, native, NULL);
+	nx_error_native(ret, native, state.len ? state.ptr : NULL);
 	if (position >= 0)
 		nx_error_at(ret, (size_t)position, token.ptr, token.len);
 	return (enum nx_code)code;

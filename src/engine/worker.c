@@ -72,11 +72,13 @@ void nx_worker_run(int fd, duckdb_database db, const char *temp)
 	for (size_t i = 0; i < NX_COUNTOF(prepare_sql); i++)
 		if (nx_session_exec(s, prepare_sql[i], &err))
 			fail(s, &err);
-	char sql[5000];
+	char sql[4200];
 	int n = snprintf(sql, sizeof sql, "SET temp_directory='%s'", temp);
 	if (n < 0 || (size_t)n >= sizeof sql || nx_session_exec(s, sql, &err))
 		_exit(2);
 
+	if (duckdb_prepare(s->con, "SELECT json_serialize_sql(?::VARCHAR)", &s->tree))
+		_exit(2);
 	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	if (pidfd < 0)
 		_exit(2);
