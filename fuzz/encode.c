@@ -34,8 +34,11 @@ static void check_csv(struct nx_str s)
 static void encode(enum nx_type type, bool exact, enum nx_format format, struct nx_str value)
 {
 	const int32_t offsets[2] = { 0, (int32_t)value.len };
-	const struct nx_field f = { .name = NX_STR_INIT("v"), .type = type, .layout = NX_L_TEXT,
-				    .precision = 38, .scale = 6 };
+	const struct nx_field f = { .name = NX_STR_INIT("v"),
+				    .type = type,
+				    .layout = NX_L_TEXT,
+				    .precision = 38,
+				    .scale = 6 };
 	const struct nx_schema schema = { 1, &f };
 	const struct nx_column c = { .length = 1, .data = value.ptr, .offsets = offsets };
 	const struct nx_batch b = { 1, 1, &c };
@@ -60,6 +63,31 @@ static void encode(enum nx_type type, bool exact, enum nx_format format, struct 
 	nx_encoder_free(e);
 }
 
+static bool has(struct nx_str s, char c)
+{
+	return s.len > 0 && memchr(s.ptr, c, s.len);
+}
+
+/* Where neither has rules of its own: yajl takes vertical tab and form feed for space and overlooks
+ * an open string behind the value; the request parser refuses repeated keys, lone surrogates and
+ * depth. */
+static void compare_checkers(struct nx_str s)
+{
+	struct nx_arena *a = nx_arena_new(64 << 20);
+	const struct nx_json *v;
+	char *copy = malloc(s.len + 1);
+	if (!a || !copy)
+		abort();
+	bool ours = nx_json_copy(copy, s.ptr, s.len),
+	     theirs = nx_json_parse(s, a, &v, NULL) == NX_OK;
+	if (theirs && !ours && !has(s, '\v') && !has(s, '\f') && !has(s, '"'))
+		abort();
+	if (ours && !theirs && !has(s, '{') && !has(s, '[') && !has(s, '\\'))
+		abort();
+	free(copy);
+	nx_arena_free(a);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size < 1 || size > 1 << 20)
@@ -70,13 +98,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		encode(type, false, (enum nx_format)f, value);
 		encode(type, true, (enum nx_format)f, value);
 	}
-	struct nx_arena *a = nx_arena_new(64 << 20);
-	const struct nx_json *v;
-	char *copy = malloc(size);
-	if (a && copy && nx_json_parse(value, a, &v, NULL) == NX_OK &&
-	    !nx_json_copy(copy, value.ptr, value.len))
-		abort();
-	free(copy);
-	nx_arena_free(a);
+	compare_checkers(value);
 	return 0;
 }

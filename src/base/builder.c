@@ -14,24 +14,24 @@ enum { FIRST_TEXT_PER_ROW = 16 };
 
 struct col {
 	enum nx_layout layout;
-	uint32_t filled;  /* number of the row set last, 1-based; rows + 1: current row is set */
+	uint32_t filled; /* number of the row set last, 1-based; rows + 1: current row is set */
 	bool nulls;
-	uint32_t width;   /* bytes a value, 0 for TEXT, BITS and NONE */
+	uint32_t width; /* bytes a value, 0 for TEXT, BITS and NONE */
 	uint8_t *validity;
 	char *data;
-	size_t cap;       /* TEXT: bytes behind data */
+	size_t cap; /* TEXT: bytes behind data */
 	int32_t *offsets; /* TEXT */
 };
 
 struct nx_builder {
 	uint32_t ncols;
 	uint32_t rows;
-	uint32_t max_rows;  /* of this batch; arrays hold cap_rows + 1 */
+	uint32_t max_rows; /* of this batch; arrays hold cap_rows + 1 */
 	uint32_t cap_rows;
 	uint32_t next_rows; /* from the next clear on */
 	size_t max_bytes, next_bytes;
-	size_t bytes;       /* text so far */
-	size_t row_bytes;   /* fixed part of a row */
+	size_t bytes; /* text so far */
+	size_t row_bytes; /* fixed part of a row */
 	enum nx_code failed;
 	struct nx_column *out;
 	struct col cols[];
@@ -41,23 +41,29 @@ static uint32_t layout_width(enum nx_layout l)
 {
 	switch (l) {
 	case NX_L_I8:
-	case NX_L_U8: return 1;
+	case NX_L_U8:
+		return 1;
 	case NX_L_I16:
-	case NX_L_U16: return 2;
+	case NX_L_U16:
+		return 2;
 	case NX_L_I32:
 	case NX_L_U32:
-	case NX_L_F32: return 4;
+	case NX_L_F32:
+		return 4;
 	case NX_L_I64:
 	case NX_L_U64:
-	case NX_L_F64: return 8;
+	case NX_L_F64:
+		return 8;
 	case NX_L_NONE:
 	case NX_L_BITS:
-	case NX_L_TEXT: return 0;
+	case NX_L_TEXT:
+		return 0;
 	case NX_L_I128:
 	case NX_L_MDU:
 	case NX_L_VIEW:
 	case NX_L_LIST:
-	case NX_L_STRUCT: break;
+	case NX_L_STRUCT:
+		break;
 	}
 	assert(!"layout not built row by row");
 	return 0;
@@ -235,10 +241,18 @@ static inline void store(struct nx_builder *b, uint32_t col, uint64_t v)
 	size_t i = b->rows;
 	assert(col < b->ncols && c->width > 0);
 	switch (c->width) {
-	case 1: ((uint8_t *)c->data)[i] = (uint8_t)v; break;
-	case 2: ((uint16_t *)(void *)c->data)[i] = (uint16_t)v; break;
-	case 4: ((uint32_t *)(void *)c->data)[i] = (uint32_t)v; break;
-	default: ((uint64_t *)(void *)c->data)[i] = v; break;
+	case 1:
+		((uint8_t *)c->data)[i] = (uint8_t)v;
+		break;
+	case 2:
+		((uint16_t *)(void *)c->data)[i] = (uint16_t)v;
+		break;
+	case 4:
+		((uint32_t *)(void *)c->data)[i] = (uint32_t)v;
+		break;
+	default:
+		((uint64_t *)(void *)c->data)[i] = v;
+		break;
 	}
 	c->filled = b->rows + 1;
 }
@@ -295,9 +309,10 @@ enum nx_code nx_builder_row_end(struct nx_builder *b, struct nx_error *err)
 	if (NX_UNLIKELY(b->rows >= b->max_rows))
 		return nx_fail(err, NX_E_INTERNAL, "row appended to a full batch");
 	if (NX_UNLIKELY(b->failed))
-		return b->failed == NX_E_MEMORY ?
-			       nx_fail(err, NX_E_MEMORY, "out of memory for a batch of rows") :
-			       nx_fail(err, b->failed, "more than 2 GiB of text in one column of a batch");
+		return b->failed == NX_E_MEMORY
+			       ? nx_fail(err, NX_E_MEMORY, "out of memory for a batch of rows")
+			       : nx_fail(err, b->failed,
+					 "more than 2 GiB of text in one column of a batch");
 	uint32_t row = b->rows;
 	for (uint32_t i = 0; i < b->ncols; i++)
 		if (NX_UNLIKELY(b->cols[i].filled != row + 1))

@@ -52,7 +52,7 @@ struct nx_arrow {
 	struct nx_arrow_col *cols;
 	struct nx_fb fb;
 	struct nx_arrow_body body; /* nodes and buffers sized for the schema */
-	size_t batch_meta;	   /* bytes of a record batch's metadata: the same for every batch */
+	size_t batch_meta; /* bytes of a record batch's metadata: the same for every batch */
 };
 
 static void arrow_free(void *arg)
@@ -69,8 +69,12 @@ static uint32_t put_type(struct nx_fb *fb, const struct nx_arrow_col *c, uint8_t
 	uint32_t zone = c->kind == NX_A_TIMESTAMP && c->zone ? nx_fb_string(fb, NX_STR("UTC")) : 0;
 	nx_fb_table(fb, 3);
 	switch (c->kind) {
-	case NX_A_NULL: *ret = TYPE_NULL; break;
-	case NX_A_BOOL: *ret = TYPE_BOOL; break;
+	case NX_A_NULL:
+		*ret = TYPE_NULL;
+		break;
+	case NX_A_BOOL:
+		*ret = TYPE_BOOL;
+		break;
 	case NX_A_INT:
 		*ret = TYPE_INT;
 		nx_fb_i32(fb, 0, c->bits);
@@ -104,10 +108,18 @@ static uint32_t put_type(struct nx_fb *fb, const struct nx_arrow_col *c, uint8_t
 		*ret = TYPE_INTERVAL;
 		nx_fb_i16(fb, 0, 2); /* MONTH_DAY_NANO */
 		break;
-	case NX_A_UTF8: *ret = TYPE_UTF8; break;
-	case NX_A_BINARY: *ret = TYPE_BINARY; break;
-	case NX_A_LIST: *ret = TYPE_LIST; break;
-	case NX_A_STRUCT: *ret = TYPE_STRUCT; break;
+	case NX_A_UTF8:
+		*ret = TYPE_UTF8;
+		break;
+	case NX_A_BINARY:
+		*ret = TYPE_BINARY;
+		break;
+	case NX_A_LIST:
+		*ret = TYPE_LIST;
+		break;
+	case NX_A_STRUCT:
+		*ret = TYPE_STRUCT;
+		break;
 	case NX_A_MAP:
 		*ret = TYPE_MAP;
 		nx_fb_u8(fb, 0, 0);
@@ -281,8 +293,7 @@ static enum nx_code arrow_rows(struct nx_encoder *e, const struct nx_batch *b, u
 			return code;
 		}
 	}
-	struct nx_str meta =
-		batch_message(a, to - from, (int64_t)(out->len - a->body.start));
+	struct nx_str meta = batch_message(a, to - from, (int64_t)(out->len - a->body.start));
 	if (meta.len != a->batch_meta) { /* NULL: out of memory */
 		out->len = begin;
 		return nx_fail(err, NX_E_MEMORY, "out of memory while encoding rows");

@@ -20,11 +20,21 @@ static void choose_decimal(struct nx_arrow_col *c)
 	const struct nx_field *f = c->field;
 	int32_t own; /* digits the layout can hold */
 	switch ((int)f->layout) {
-	case NX_L_I16: own = 5; break;
-	case NX_L_I32: own = 10; break;
-	case NX_L_I64: own = 19; break;
-	case NX_L_I128: own = 38; break;
-	default: own = 0; break;
+	case NX_L_I16:
+		own = 5;
+		break;
+	case NX_L_I32:
+		own = 10;
+		break;
+	case NX_L_I64:
+		own = 19;
+		break;
+	case NX_L_I128:
+		own = 38;
+		break;
+	default:
+		own = 0;
+		break;
 	}
 	c->precision = f->precision > 0 ? f->precision : own;
 	c->scale = f->scale;
@@ -38,23 +48,46 @@ static void choose_by_type(struct nx_arrow_col *c)
 	bool text = f->layout == NX_L_TEXT || f->layout == NX_L_VIEW;
 	c->kind = NX_A_UTF8;
 	switch (f->type) {
-	case NX_T_NULL: break; /* with a layout that has values */
-	case NX_T_BOOL: c->kind = NX_A_BOOL; break;
-	case NX_T_INT8: choose_int(c, 8, true); break;
-	case NX_T_INT16: choose_int(c, 16, true); break;
-	case NX_T_INT32: choose_int(c, 32, true); break;
-	case NX_T_INT64: choose_int(c, 64, true); break;
-	case NX_T_UINT8: choose_int(c, 8, false); break;
-	case NX_T_UINT16: choose_int(c, 16, false); break;
-	case NX_T_UINT32: choose_int(c, 32, false); break;
-	case NX_T_UINT64: choose_int(c, 64, false); break;
+	case NX_T_NULL:
+		break; /* with a layout that has values */
+	case NX_T_BOOL:
+		c->kind = NX_A_BOOL;
+		break;
+	case NX_T_INT8:
+		choose_int(c, 8, true);
+		break;
+	case NX_T_INT16:
+		choose_int(c, 16, true);
+		break;
+	case NX_T_INT32:
+		choose_int(c, 32, true);
+		break;
+	case NX_T_INT64:
+		choose_int(c, 64, true);
+		break;
+	case NX_T_UINT8:
+		choose_int(c, 8, false);
+		break;
+	case NX_T_UINT16:
+		choose_int(c, 16, false);
+		break;
+	case NX_T_UINT32:
+		choose_int(c, 32, false);
+		break;
+	case NX_T_UINT64:
+		choose_int(c, 64, false);
+		break;
 	case NX_T_FLOAT32:
 	case NX_T_FLOAT64:
 		c->kind = NX_A_FLOAT;
 		c->bits = f->layout == NX_L_F32 || (text && f->type == NX_T_FLOAT32) ? 32 : 64;
 		break;
-	case NX_T_DECIMAL: choose_decimal(c); break;
-	case NX_T_DATE: c->kind = NX_A_DATE; break;
+	case NX_T_DECIMAL:
+		choose_decimal(c);
+		break;
+	case NX_T_DATE:
+		c->kind = NX_A_DATE;
+		break;
 	case NX_T_TIME:
 		c->kind = NX_A_TIME;
 		c->unit = f->unit == NX_UNIT_NS ? NX_UNIT_NS : NX_UNIT_US;
@@ -65,16 +98,27 @@ static void choose_by_type(struct nx_arrow_col *c)
 		c->zone = f->type == NX_T_TIMESTAMPTZ;
 		c->unit = !text || f->unit == NX_UNIT_NS ? f->unit : NX_UNIT_US;
 		break;
-	case NX_T_INTERVAL: c->kind = NX_A_INTERVAL; break;
-	case NX_T_BINARY: c->kind = NX_A_BINARY; break;
-	case NX_T_LIST: c->kind = text ? NX_A_UTF8 : NX_A_LIST; break;
-	case NX_T_STRUCT: c->kind = text ? NX_A_UTF8 : NX_A_STRUCT; break;
-	case NX_T_MAP: c->kind = text ? NX_A_UTF8 : NX_A_MAP; break;
+	case NX_T_INTERVAL:
+		c->kind = NX_A_INTERVAL;
+		break;
+	case NX_T_BINARY:
+		c->kind = NX_A_BINARY;
+		break;
+	case NX_T_LIST:
+		c->kind = text ? NX_A_UTF8 : NX_A_LIST;
+		break;
+	case NX_T_STRUCT:
+		c->kind = text ? NX_A_UTF8 : NX_A_STRUCT;
+		break;
+	case NX_T_MAP:
+		c->kind = text ? NX_A_UTF8 : NX_A_MAP;
+		break;
 	case NX_T_TIMETZ:
 	case NX_T_STRING:
 	case NX_T_UUID:
 	case NX_T_JSON:
-	case NX_TYPE_COUNT: break;
+	case NX_TYPE_COUNT:
+		break;
 	}
 }
 
@@ -82,19 +126,36 @@ static void choose_by_type(struct nx_arrow_col *c)
 static void choose_by_layout(struct nx_arrow_col *c)
 {
 	switch ((int)c->field->layout) {
-	case NX_L_I8: choose_int(c, 8, true); break;
-	case NX_L_I16: choose_int(c, 16, true); break;
-	case NX_L_I32: choose_int(c, 32, true); break;
-	case NX_L_I64: choose_int(c, 64, true); break;
-	case NX_L_U8: choose_int(c, 8, false); break;
-	case NX_L_U16: choose_int(c, 16, false); break;
-	case NX_L_U32: choose_int(c, 32, false); break;
-	case NX_L_U64: choose_int(c, 64, false); break;
+	case NX_L_I8:
+		choose_int(c, 8, true);
+		break;
+	case NX_L_I16:
+		choose_int(c, 16, true);
+		break;
+	case NX_L_I32:
+		choose_int(c, 32, true);
+		break;
+	case NX_L_I64:
+		choose_int(c, 64, true);
+		break;
+	case NX_L_U8:
+		choose_int(c, 8, false);
+		break;
+	case NX_L_U16:
+		choose_int(c, 16, false);
+		break;
+	case NX_L_U32:
+		choose_int(c, 32, false);
+		break;
+	case NX_L_U64:
+		choose_int(c, 64, false);
+		break;
 	case NX_L_I128:
 		c->kind = NX_A_DECIMAL;
 		c->precision = 38;
 		break;
-	default: break;
+	default:
+		break;
 	}
 }
 
@@ -128,10 +189,15 @@ void nx_arrow_count(const struct nx_arrow_col *c, size_t *nodes, size_t *buffers
 {
 	++*nodes;
 	switch (c->kind) {
-	case NX_A_NULL: break;
-	case NX_A_STRUCT: *buffers += 1; break;
+	case NX_A_NULL:
+		break;
+	case NX_A_STRUCT:
+		*buffers += 1;
+		break;
 	case NX_A_UTF8:
-	case NX_A_BINARY: *buffers += 3; break;
+	case NX_A_BINARY:
+		*buffers += 3;
+		break;
 	case NX_A_BOOL:
 	case NX_A_INT:
 	case NX_A_FLOAT:
@@ -141,7 +207,9 @@ void nx_arrow_count(const struct nx_arrow_col *c, size_t *nodes, size_t *buffers
 	case NX_A_TIMESTAMP:
 	case NX_A_INTERVAL:
 	case NX_A_LIST:
-	case NX_A_MAP: *buffers += 2; break;
+	case NX_A_MAP:
+		*buffers += 2;
+		break;
 	}
 	for (uint32_t i = 0; i < c->nchildren; i++)
 		nx_arrow_count(&c->children[i], nodes, buffers);
@@ -207,7 +275,8 @@ static int64_t count_ones(const uint8_t *bits, int64_t n)
 }
 
 /* Node and validity buffer. */
-static bool put_validity(struct nx_arrow_body *b, const struct nx_column *col, int64_t from, int64_t n)
+static bool put_validity(struct nx_arrow_body *b, const struct nx_column *col, int64_t from,
+			 int64_t n)
 {
 	int64_t *node = b->nodes + 2 * b->nnodes++;
 	node[0] = n;
@@ -268,23 +337,29 @@ static bool read_value(const struct nx_arrow_col *c, struct nx_str s, void *dst)
 	struct nx_month_day_nano mdn;
 #define READ(var, call) (call ? (memcpy(dst, &(var), sizeof(var)), true) : false)
 	switch (c->kind) {
-	case NX_A_INT: return read_int(c, s, dst);
+	case NX_A_INT:
+		return read_int(c, s, dst);
 	case NX_A_FLOAT:
-		return c->bits == 32 ? READ(f, nx_read_f32(s.ptr, s.len, &f)) :
-				       READ(d, nx_read_f64(s.ptr, s.len, &d));
-	case NX_A_DECIMAL: return READ(dec, nx_read_decimal(s, c->scale, &dec));
-	case NX_A_DATE: return READ(i32, nx_read_date(s, &i32));
-	case NX_A_TIME: return READ(i64, nx_read_time(s, per_second, &i64));
+		return c->bits == 32 ? READ(f, nx_read_f32(s.ptr, s.len, &f))
+				     : READ(d, nx_read_f64(s.ptr, s.len, &d));
+	case NX_A_DECIMAL:
+		return READ(dec, nx_read_decimal(s, c->scale, &dec));
+	case NX_A_DATE:
+		return READ(i32, nx_read_date(s, &i32));
+	case NX_A_TIME:
+		return READ(i64, nx_read_time(s, per_second, &i64));
 	case NX_A_TIMESTAMP:
 		return READ(i64, nx_read_timestamp(s, c->zone, per_second, &i64));
-	case NX_A_INTERVAL: return READ(mdn, nx_read_interval(s, &mdn));
+	case NX_A_INTERVAL:
+		return READ(mdn, nx_read_interval(s, &mdn));
 	case NX_A_NULL:
 	case NX_A_BOOL:
 	case NX_A_UTF8:
 	case NX_A_BINARY:
 	case NX_A_LIST:
 	case NX_A_STRUCT:
-	case NX_A_MAP: break;
+	case NX_A_MAP:
+		break;
 	}
 #undef READ
 	return false;
@@ -293,20 +368,29 @@ static bool read_value(const struct nx_arrow_col *c, struct nx_str s, void *dst)
 static const char *kind_name(const struct nx_arrow_col *c)
 {
 	switch (c->kind) {
-	case NX_A_INT: return "integer";
-	case NX_A_FLOAT: return "float";
-	case NX_A_DECIMAL: return "decimal128";
-	case NX_A_DATE: return "date32";
-	case NX_A_TIME: return "time64";
-	case NX_A_TIMESTAMP: return "timestamp";
-	case NX_A_INTERVAL: return "interval";
-	case NX_A_BOOL: return "bool";
+	case NX_A_INT:
+		return "integer";
+	case NX_A_FLOAT:
+		return "float";
+	case NX_A_DECIMAL:
+		return "decimal128";
+	case NX_A_DATE:
+		return "date32";
+	case NX_A_TIME:
+		return "time64";
+	case NX_A_TIMESTAMP:
+		return "timestamp";
+	case NX_A_INTERVAL:
+		return "interval";
+	case NX_A_BOOL:
+		return "bool";
 	case NX_A_NULL:
 	case NX_A_UTF8:
 	case NX_A_BINARY:
 	case NX_A_LIST:
 	case NX_A_STRUCT:
-	case NX_A_MAP: break;
+	case NX_A_MAP:
+		break;
 	}
 	return "";
 }
@@ -315,11 +399,15 @@ static size_t width(const struct nx_arrow_col *c)
 {
 	switch ((int)c->kind) {
 	case NX_A_INT:
-	case NX_A_FLOAT: return c->bits / 8;
-	case NX_A_DATE: return 4;
+	case NX_A_FLOAT:
+		return c->bits / 8;
+	case NX_A_DATE:
+		return 4;
 	case NX_A_TIME:
-	case NX_A_TIMESTAMP: return 8;
-	default: return 16; /* decimal128, month_day_nano */
+	case NX_A_TIMESTAMP:
+		return 8;
+	default:
+		return 16; /* decimal128, month_day_nano */
 	}
 }
 
@@ -377,10 +465,18 @@ static enum nx_code put_decimal(struct nx_arrow_body *b, const struct nx_arrow_c
 	for (int64_t i = 0; i < n; i++, p += 16) {
 		nx_i128 v = 0;
 		switch ((int)c->field->layout) {
-		case NX_L_I16: v = ((const int16_t *)col->data)[from + i]; break;
-		case NX_L_I32: v = ((const int32_t *)col->data)[from + i]; break;
-		case NX_L_I64: v = ((const int64_t *)col->data)[from + i]; break;
-		default: v = ((const nx_i128 *)col->data)[from + i]; break;
+		case NX_L_I16:
+			v = ((const int16_t *)col->data)[from + i];
+			break;
+		case NX_L_I32:
+			v = ((const int32_t *)col->data)[from + i];
+			break;
+		case NX_L_I64:
+			v = ((const int64_t *)col->data)[from + i];
+			break;
+		default:
+			v = ((const nx_i128 *)col->data)[from + i];
+			break;
 		}
 		memcpy(p, &v, 16);
 	}
@@ -443,12 +539,14 @@ static enum nx_code put_same(struct nx_arrow_body *b, const struct nx_arrow_col 
 	if (c->kind == NX_A_DATE) {
 		const int32_t *v = (const int32_t *)col->data + from;
 		for (int64_t i = 0; i < n; i++)
-			if ((v[i] == INT32_MAX || v[i] == -INT32_MAX) && nx_column_valid(col, from + i))
+			if ((v[i] == INT32_MAX || v[i] == -INT32_MAX) &&
+			    nx_column_valid(col, from + i))
 				return inexact(b, i, kind_name(c), err);
 	} else if (c->kind == NX_A_TIMESTAMP) {
 		const int64_t *v = (const int64_t *)col->data + from;
 		for (int64_t i = 0; i < n; i++)
-			if ((v[i] == INT64_MAX || v[i] == -INT64_MAX) && nx_column_valid(col, from + i))
+			if ((v[i] == INT64_MAX || v[i] == -INT64_MAX) &&
+			    nx_column_valid(col, from + i))
 				return inexact(b, i, kind_name(c), err);
 	}
 	return NX_OK;
@@ -463,10 +561,18 @@ static size_t decimal_text(const struct nx_arrow_col *c, const struct nx_column 
 	int32_t scale = c->field->scale;
 	char *end;
 	switch ((int)c->field->layout) {
-	case NX_L_I16: end = nx_put_decimal64(p, ((const int16_t *)col->data)[i], scale); break;
-	case NX_L_I32: end = nx_put_decimal64(p, ((const int32_t *)col->data)[i], scale); break;
-	case NX_L_I64: end = nx_put_decimal64(p, ((const int64_t *)col->data)[i], scale); break;
-	default: end = nx_put_decimal128(p, ((const nx_i128 *)col->data)[i], scale); break;
+	case NX_L_I16:
+		end = nx_put_decimal64(p, ((const int16_t *)col->data)[i], scale);
+		break;
+	case NX_L_I32:
+		end = nx_put_decimal64(p, ((const int32_t *)col->data)[i], scale);
+		break;
+	case NX_L_I64:
+		end = nx_put_decimal64(p, ((const int64_t *)col->data)[i], scale);
+		break;
+	default:
+		end = nx_put_decimal128(p, ((const nx_i128 *)col->data)[i], scale);
+		break;
 	}
 	return (size_t)(end - p);
 }
@@ -488,8 +594,8 @@ static bool all_utf8(const struct nx_column *col, int64_t from, int64_t n)
 }
 
 /* Layout TEXT with nothing to repair: the offsets are moved, the bytes copied. */
-static enum nx_code put_text_same(struct nx_arrow_body *b, const struct nx_column *col, int64_t from,
-				  int64_t n, struct nx_error *err)
+static enum nx_code put_text_same(struct nx_arrow_body *b, const struct nx_column *col,
+				  int64_t from, int64_t n, struct nx_error *err)
 {
 	char *p = buffer(b, (size_t)(n + 1) * 4);
 	if (!p)
@@ -597,22 +703,23 @@ enum nx_code nx_arrow_put(struct nx_arrow_body *b, const struct nx_arrow_col *c,
 	if (!put_validity(b, col, from, n))
 		return no_room(b, err);
 	switch (c->kind) {
-	case NX_A_BOOL: return put_bool(b, c, col, from, n, err);
+	case NX_A_BOOL:
+		return put_bool(b, c, col, from, n, err);
 	case NX_A_INT:
 	case NX_A_FLOAT:
 	case NX_A_DATE:
 	case NX_A_TIMESTAMP:
-		return is_text(c) ? put_parsed(b, c, col, from, n, err) :
-				    put_same(b, c, col, from, n, err);
+		return is_text(c) ? put_parsed(b, c, col, from, n, err)
+				  : put_same(b, c, col, from, n, err);
 	case NX_A_DECIMAL:
-		return is_text(c) ? put_parsed(b, c, col, from, n, err) :
-				    put_decimal(b, c, col, from, n, err);
+		return is_text(c) ? put_parsed(b, c, col, from, n, err)
+				  : put_decimal(b, c, col, from, n, err);
 	case NX_A_TIME:
-		return is_text(c) ? put_parsed(b, c, col, from, n, err) :
-				    put_time(b, c, col, from, n, err);
+		return is_text(c) ? put_parsed(b, c, col, from, n, err)
+				  : put_time(b, c, col, from, n, err);
 	case NX_A_INTERVAL:
-		return is_text(c) ? put_parsed(b, c, col, from, n, err) :
-				    put_interval(b, col, from, n, err);
+		return is_text(c) ? put_parsed(b, c, col, from, n, err)
+				  : put_interval(b, col, from, n, err);
 	case NX_A_UTF8:
 	case NX_A_BINARY:
 		if (c->field->layout == NX_L_TEXT &&
@@ -620,9 +727,12 @@ enum nx_code nx_arrow_put(struct nx_arrow_body *b, const struct nx_arrow_col *c,
 			return put_text_same(b, col, from, n, err);
 		return put_strings(b, c, col, from, n, err);
 	case NX_A_LIST:
-	case NX_A_MAP: return put_list(b, c, col, from, n, err);
-	case NX_A_STRUCT: return put_struct(b, c, col, from, n, err);
-	case NX_A_NULL: break;
+	case NX_A_MAP:
+		return put_list(b, c, col, from, n, err);
+	case NX_A_STRUCT:
+		return put_struct(b, c, col, from, n, err);
+	case NX_A_NULL:
+		break;
 	}
 	assert(!"no such kind");
 	return nx_fail(err, NX_E_INTERNAL, "arrow column of unknown kind");

@@ -131,7 +131,8 @@ static struct batch read_batch(struct nx_str *in)
 	for (size_t i = 0; i < b.nbuffers; i++) {
 		size_t off = (size_t)i64_at(&b.m, b.buffers + 4 + 16 * i);
 		size_t len = (size_t)i64_at(&b.m, b.buffers + 4 + 16 * i + 8);
-		NX_CHECK(off % 8 == 0 && off >= end && off + len <= (size_t)((const uint8_t *)in->ptr - b.m.body));
+		NX_CHECK(off % 8 == 0 && off >= end &&
+			 off + len <= (size_t)((const uint8_t *)in->ptr - b.m.body));
 		end = off + len;
 	}
 	return b;
@@ -145,9 +146,9 @@ static struct nx_str buffer_of(const struct batch *b, size_t i)
 }
 
 /* Type tag of each sample column, in order; TYPE_* of arrow.c. */
-static const uint8_t tags[] = { 1,  6,	2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 7,  7,  8, 9,
-				9,  10, 10, 10, 11, 5, 4, 12, 13, 17, 7, 5, 6, 2, 2, 3,
-				3,  8,	9, 5, 10, 10, 11, 5, 4, 5, 5, 5, 5, 5 };
+static const uint8_t tags[] = { 1, 6,  2,  2,  2,  2,  2,  2,  2,  2,  3, 3, 7, 7, 8, 9,
+				9, 10, 10, 10, 11, 5,  4,  12, 13, 17, 7, 5, 6, 2, 2, 3,
+				3, 8,  9,  5,  10, 10, 11, 5,  4,  5,  5, 5, 5, 5 };
 
 NX_TEST(schema_of_every_type)
 {
@@ -221,7 +222,8 @@ NX_TEST(slices)
 		NX_EQ_I(to - from, b.rows);
 		NX_EQ_I(3, b.nnodes);
 		NX_EQ_I(0, buffer_of(&b, 2).len); /* no nulls, no bitmap */
-		struct nx_str valid = buffer_of(&b, 0), nums = buffer_of(&b, 1), flags = buffer_of(&b, 3);
+		struct nx_str valid = buffer_of(&b, 0), nums = buffer_of(&b, 1),
+			      flags = buffer_of(&b, 3);
 		struct nx_str offs = buffer_of(&b, 5), chars = buffer_of(&b, 6);
 		NX_EQ_I((to - from + 7) / 8, valid.len);
 		int64_t nulls = 0;
@@ -229,7 +231,8 @@ NX_TEST(slices)
 			uint32_t k = i - from;
 			int64_t got;
 			int32_t at[2];
-			NX_EQ_I(validity[i / 8] >> i % 8 & 1, (uint8_t)valid.ptr[k / 8] >> k % 8 & 1);
+			NX_EQ_I(validity[i / 8] >> i % 8 & 1,
+				(uint8_t)valid.ptr[k / 8] >> k % 8 & 1);
 			nulls += !(validity[i / 8] >> i % 8 & 1);
 			memcpy(&got, nums.ptr + 8 * k, 8);
 			NX_EQ_I(v[i], got);
@@ -249,9 +252,15 @@ static enum nx_code refuse(enum nx_type t, enum nx_layout l, const void *data, s
 	int32_t n = l == NX_L_TEXT ? (int32_t)strlen(s) : 0;
 	const int32_t offsets[] = { 0, 0, n };
 	const uint8_t second = 2;
-	const struct nx_field f = { .name = NX_STR_INIT("col"), .type = t, .layout = l, .precision = 5,
-				    .scale = 2, .unit = NX_UNIT_US };
-	const struct nx_column c = { .length = 2, .data = data, .offsets = offsets, .validity = &second };
+	const struct nx_field f = { .name = NX_STR_INIT("col"),
+				    .type = t,
+				    .layout = l,
+				    .precision = 5,
+				    .scale = 2,
+				    .unit = NX_UNIT_US };
+	const struct nx_column c = {
+		.length = 2, .data = data, .offsets = offsets, .validity = &second
+	};
 	const struct nx_schema schema = { 1, &f };
 	const struct nx_batch b = { 2, 1, &c };
 	struct nx_encoding how = { .format = NX_FORMAT_ARROW };
@@ -278,23 +287,43 @@ NX_TEST(no_exact_form_is_an_error)
 		enum nx_type t;
 		const char *s;
 	} bad[] = {
-		{ NX_T_DATE, "0000-00-00" }, { NX_T_DATE, "2001-02-29" }, { NX_T_DATE, "infinity" },
-		{ NX_T_DATE, "2001-13-01" }, { NX_T_DATE, "2001-01-01x" },
-		{ NX_T_TIME, "25:00:00" }, { NX_T_TIME, "-01:00:00" }, { NX_T_TIME, "24:00:00" },
-		{ NX_T_TIME, "10:00:00.0000001" }, { NX_T_TIME, "10:00:00." },
-		{ NX_T_TIMESTAMP, "0000-00-00T00:00:00" }, { NX_T_TIMESTAMP, "-infinity" },
-		{ NX_T_TIMESTAMP, "2001-01-01T00:00:00Z" }, { NX_T_TIMESTAMPTZ, "2001-01-01T00:00:00" },
-		{ NX_T_TIMESTAMP, "+294248-01-01T00:00:00" }, { NX_T_TIMESTAMP, "2001-01-01T00:00:60" },
-		{ NX_T_DECIMAL, "NaN" }, { NX_T_DECIMAL, "1.234" }, { NX_T_DECIMAL, "" },
+		{ NX_T_DATE, "0000-00-00" },
+		{ NX_T_DATE, "2001-02-29" },
+		{ NX_T_DATE, "infinity" },
+		{ NX_T_DATE, "2001-13-01" },
+		{ NX_T_DATE, "2001-01-01x" },
+		{ NX_T_TIME, "25:00:00" },
+		{ NX_T_TIME, "-01:00:00" },
+		{ NX_T_TIME, "24:00:00" },
+		{ NX_T_TIME, "10:00:00.0000001" },
+		{ NX_T_TIME, "10:00:00." },
+		{ NX_T_TIMESTAMP, "0000-00-00T00:00:00" },
+		{ NX_T_TIMESTAMP, "-infinity" },
+		{ NX_T_TIMESTAMP, "2001-01-01T00:00:00Z" },
+		{ NX_T_TIMESTAMPTZ, "2001-01-01T00:00:00" },
+		{ NX_T_TIMESTAMP, "+294248-01-01T00:00:00" },
+		{ NX_T_TIMESTAMP, "2001-01-01T00:00:60" },
+		{ NX_T_DECIMAL, "NaN" },
+		{ NX_T_DECIMAL, "1.234" },
+		{ NX_T_DECIMAL, "" },
 		{ NX_T_DECIMAL, "999999999999999999999999999999999999999" },
-		{ NX_T_INT8, "128" }, { NX_T_UINT8, "256" }, { NX_T_INT64, "9223372036854775808" },
-		{ NX_T_UINT64, "-1" }, { NX_T_BOOL, "t" }, { NX_T_FLOAT64, "1e999" }, { NX_T_FLOAT64, "x" },
-		{ NX_T_INTERVAL, "P" }, { NX_T_INTERVAL, "P1D1Y" }, { NX_T_INTERVAL, "P1.5Y" }, { NX_T_INTERVAL, "1Y" },
+		{ NX_T_INT8, "128" },
+		{ NX_T_UINT8, "256" },
+		{ NX_T_INT64, "9223372036854775808" },
+		{ NX_T_UINT64, "-1" },
+		{ NX_T_BOOL, "t" },
+		{ NX_T_FLOAT64, "1e999" },
+		{ NX_T_FLOAT64, "x" },
+		{ NX_T_INTERVAL, "P" },
+		{ NX_T_INTERVAL, "P1D1Y" },
+		{ NX_T_INTERVAL, "P1.5Y" },
+		{ NX_T_INTERVAL, "1Y" },
 	};
 	struct nx_error err;
 	for (size_t i = 0; i < NX_COUNTOF(bad); i++) {
 		if (refuse(bad[i].t, NX_L_TEXT, bad[i].s, &err) != NX_E_VALUE_UNREPRESENTABLE)
-			nx_test_fail(__FILE__, __LINE__, "%s «%s» passed", nx_type_name(bad[i].t), bad[i].s);
+			nx_test_fail(__FILE__, __LINE__, "%s «%s» passed", nx_type_name(bad[i].t),
+				     bad[i].s);
 		NX_CHECK(strstr(err.message, "column \"col\", row 1:"));
 	}
 	static const int32_t day[2] = { 0, -INT32_MAX };
@@ -315,20 +344,29 @@ NX_TEST(text_reads_back)
 		char s[128];
 		x = x * 6364136223846793005u + 1442695040888963407u;
 		int32_t d, day = (int32_t)(x >> 32);
-		NX_CHECK(nx_read_date(nx_strn(s, (size_t)(nx_put_date(s, day) - s)), &d) && d == day);
+		NX_CHECK(nx_read_date(nx_strn(s, (size_t)(nx_put_date(s, day) - s)), &d) &&
+			 d == day);
 		int64_t t, ts = (int64_t)x >> (x % 40);
-		NX_CHECK(nx_read_timestamp(nx_strn(s, (size_t)(nx_put_timestamptz(s, ts, NX_UNIT_US) - s)),
-					   true, 1000000, &t) && t == ts);
-		NX_CHECK(nx_read_timestamp(nx_strn(s, (size_t)(nx_put_timestamp(s, ts, NX_UNIT_NS) - s)),
-					   false, 1000000000, &t) && t == ts);
+		NX_CHECK(nx_read_timestamp(
+				 nx_strn(s, (size_t)(nx_put_timestamptz(s, ts, NX_UNIT_US) - s)),
+				 true, 1000000, &t) &&
+			 t == ts);
+		NX_CHECK(nx_read_timestamp(
+				 nx_strn(s, (size_t)(nx_put_timestamp(s, ts, NX_UNIT_NS) - s)),
+				 false, 1000000000, &t) &&
+			 t == ts);
 		int64_t tod = (int64_t)(x >> 1) % 86400000000;
-		NX_CHECK(nx_read_time(nx_strn(s, (size_t)(nx_put_time(s, tod, NX_UNIT_US) - s)), 1000000, &t) && t == tod);
+		NX_CHECK(nx_read_time(nx_strn(s, (size_t)(nx_put_time(s, tod, NX_UNIT_US) - s)),
+				      1000000, &t) &&
+			 t == tod);
 		struct nx_interval iv = { (int32_t)x, (int32_t)(x >> 20), (int64_t)x >> 12 };
 		struct nx_month_day_nano m;
 		NX_CHECK(nx_read_interval(nx_strn(s, (size_t)(nx_put_interval(s, iv) - s)), &m));
 		NX_CHECK(m.months == iv.months && m.days == iv.days && m.nanos == iv.micros * 1000);
 		nx_i128 dec, v = (nx_i128)(int64_t)x * (int64_t)(x >> 30);
 		int32_t scale = (int32_t)(x % 39);
-		NX_CHECK(nx_read_decimal(nx_strn(s, (size_t)(nx_put_decimal128(s, v, scale) - s)), scale, &dec) && dec == v);
+		NX_CHECK(nx_read_decimal(nx_strn(s, (size_t)(nx_put_decimal128(s, v, scale) - s)),
+					 scale, &dec) &&
+			 dec == v);
 	}
 }

@@ -15,7 +15,8 @@ enum {
 	FIXED_BYTES = 24,
 	FIXED_NUMBER = 48,
 	FIXED_OTHER = 128,
-	PIECE = 16 * 1024, /* long strings are escaped in pieces, so that the worst case stays small */
+	PIECE = 16 *
+		1024, /* long strings are escaped in pieces, so that the worst case stays small */
 };
 static_assert(NX_PUT_F64 + 2 <= FIXED_NUMBER && NX_PUT_U64 + 2 <= FIXED_NUMBER, "numbers");
 static_assert(NX_PUT_INTERVAL + 2 <= FIXED_OTHER && NX_PUT_DECIMAL + 2 <= FIXED_OTHER, "others");
@@ -42,30 +43,30 @@ char *nx_out_grow(struct nx_out *o, char *p, size_t n)
 	static char *name(NX_UNUSED struct nx_out *o, const struct nx_cell *c, size_t i, char *p)
 
 /* Two cells from a function over bytes: layout TEXT and layout VIEW. */
-#define BYTES_CELLS(name)                                                                         \
-	CELL(name##_text)                                                                         \
-	{                                                                                         \
-		const char *data = c->data;                                                       \
-		int32_t at = c->offsets[i];                                                       \
-		return name(o, p, nx_strn(data + at, (size_t)(c->offsets[i + 1] - at)));          \
-	}                                                                                         \
-	CELL(name##_view)                                                                         \
-	{                                                                                         \
-		return name(o, p, nx_view_str((const struct nx_view *)c->data + i));              \
+#define BYTES_CELLS(name)                                                                \
+	CELL(name##_text)                                                                \
+	{                                                                                \
+		const char *data = c->data;                                              \
+		int32_t at = c->offsets[i];                                              \
+		return name(o, p, nx_strn(data + at, (size_t)(c->offsets[i + 1] - at))); \
+	}                                                                                \
+	CELL(name##_view)                                                                \
+	{                                                                                \
+		return name(o, p, nx_view_str((const struct nx_view *)c->data + i));     \
 	}
 
 /* Quoted and plain cells from an expression that advances p. */
-#define FIXED_CELLS(name, expr)                                                                   \
-	CELL(name##_bare)                                                                         \
-	{                                                                                         \
-		return expr;                                                                      \
-	}                                                                                         \
-	CELL(name##_quoted)                                                                       \
-	{                                                                                         \
-		*p++ = '"';                                                                       \
-		p = expr;                                                                         \
-		*p++ = '"';                                                                       \
-		return p;                                                                         \
+#define FIXED_CELLS(name, expr) \
+	CELL(name##_bare)       \
+	{                       \
+		return expr;    \
+	}                       \
+	CELL(name##_quoted)     \
+	{                       \
+		*p++ = '"';     \
+		p = expr;       \
+		*p++ = '"';     \
+		return p;       \
 	}
 
 #define AT(type) (((const type *)c->data)[i])
@@ -94,19 +95,43 @@ CELL(bool_bits)
 	return p + (v ? 4 : 5);
 }
 
-CELL(int_i8) { return nx_put_i64(p, AT(int8_t)); }
-CELL(int_i16) { return nx_put_i64(p, AT(int16_t)); }
+CELL(int_i8)
+{
+	return nx_put_i64(p, AT(int8_t));
+}
+CELL(int_i16)
+{
+	return nx_put_i64(p, AT(int16_t));
+}
 CELL(int_i32)
 {
 	int32_t v = AT(int32_t);
 	return nx_put_i64(p, v);
 }
-CELL(int_u8) { return nx_put_u27(p, AT(uint8_t)); }
-CELL(int_u16) { return nx_put_u27(p, AT(uint16_t)); }
-CELL(int_u32) { return nx_put_u64(p, AT(uint32_t)); }
-CELL(int_i64) { return nx_put_i64(p, AT(int64_t)); }
-CELL(int_u64) { return nx_put_u64(p, AT(uint64_t)); }
-CELL(int_i128) { return nx_put_decimal128(p, AT(nx_i128), 0); }
+CELL(int_u8)
+{
+	return nx_put_u27(p, AT(uint8_t));
+}
+CELL(int_u16)
+{
+	return nx_put_u27(p, AT(uint16_t));
+}
+CELL(int_u32)
+{
+	return nx_put_u64(p, AT(uint32_t));
+}
+CELL(int_i64)
+{
+	return nx_put_i64(p, AT(int64_t));
+}
+CELL(int_u64)
+{
+	return nx_put_u64(p, AT(uint64_t));
+}
+CELL(int_i128)
+{
+	return nx_put_decimal128(p, AT(nx_i128), 0);
+}
 
 CELL(safe_i64)
 {
@@ -266,9 +291,8 @@ BYTES_CELLS(json_safe_int)
 
 static char *json_bool(struct nx_out *o, char *p, struct nx_str s)
 {
-	return nx_str_eq(s, NX_STR("true")) || nx_str_eq(s, NX_STR("false")) ?
-		       plain(o, p, s) :
-		       json_string(o, p, s);
+	return nx_str_eq(s, NX_STR("true")) || nx_str_eq(s, NX_STR("false")) ? plain(o, p, s)
+									     : json_string(o, p, s);
 }
 BYTES_CELLS(json_bool)
 
@@ -427,7 +451,8 @@ static nx_cell_fn *pick_bytes(enum nx_type t, enum nx_cell_style style, bool vie
 		return t == NX_T_BINARY ? PICK(csv_base64) : PICK(csv_text);
 	bool exact = style == NX_CELL_JSON_EXACT;
 	switch (t) {
-	case NX_T_BOOL: return PICK(json_bool);
+	case NX_T_BOOL:
+		return PICK(json_bool);
 	case NX_T_INT8:
 	case NX_T_INT16:
 	case NX_T_INT32:
@@ -435,15 +460,20 @@ static nx_cell_fn *pick_bytes(enum nx_type t, enum nx_cell_style style, bool vie
 	case NX_T_UINT8:
 	case NX_T_UINT16:
 	case NX_T_UINT32:
-	case NX_T_UINT64: return exact ? PICK(json_number) : PICK(json_safe_int);
+	case NX_T_UINT64:
+		return exact ? PICK(json_number) : PICK(json_safe_int);
 	case NX_T_FLOAT32:
-	case NX_T_FLOAT64: return PICK(json_number);
-	case NX_T_DECIMAL: return exact ? PICK(json_number) : PICK(json_string);
-	case NX_T_BINARY: return PICK(json_base64);
+	case NX_T_FLOAT64:
+		return PICK(json_number);
+	case NX_T_DECIMAL:
+		return exact ? PICK(json_number) : PICK(json_string);
+	case NX_T_BINARY:
+		return PICK(json_base64);
 	case NX_T_JSON:
 	case NX_T_LIST:
 	case NX_T_STRUCT:
-	case NX_T_MAP: return PICK(json_nested);
+	case NX_T_MAP:
+		return PICK(json_nested);
 	case NX_T_NULL:
 	case NX_T_DATE:
 	case NX_T_TIME:
@@ -453,7 +483,8 @@ static nx_cell_fn *pick_bytes(enum nx_type t, enum nx_cell_style style, bool vie
 	case NX_T_INTERVAL:
 	case NX_T_STRING:
 	case NX_T_UUID:
-	case NX_TYPE_COUNT: break;
+	case NX_TYPE_COUNT:
+		break;
 	}
 	return PICK(json_string);
 #undef PICK
@@ -462,11 +493,16 @@ static nx_cell_fn *pick_bytes(enum nx_type t, enum nx_cell_style style, bool vie
 static nx_cell_fn *pick_decimal(enum nx_layout l, bool bare)
 {
 	switch ((int)l) {
-	case NX_L_I16: return bare ? dec_i16_bare : dec_i16_quoted;
-	case NX_L_I32: return bare ? dec_i32_bare : dec_i32_quoted;
-	case NX_L_I64: return bare ? dec_i64_bare : dec_i64_quoted;
-	case NX_L_I128: return bare ? dec_i128_bare : dec_i128_quoted;
-	default: return NULL;
+	case NX_L_I16:
+		return bare ? dec_i16_bare : dec_i16_quoted;
+	case NX_L_I32:
+		return bare ? dec_i32_bare : dec_i32_quoted;
+	case NX_L_I64:
+		return bare ? dec_i64_bare : dec_i64_quoted;
+	case NX_L_I128:
+		return bare ? dec_i128_bare : dec_i128_quoted;
+	default:
+		return NULL;
 	}
 }
 
@@ -485,24 +521,36 @@ static nx_cell_fn *pick_number(enum nx_layout l, enum nx_cell_style style)
 {
 	bool safe = style == NX_CELL_JSON, csv = style == NX_CELL_CSV;
 	switch (l) {
-	case NX_L_I8: return int_i8;
-	case NX_L_I16: return int_i16;
-	case NX_L_I32: return int_i32;
-	case NX_L_I64: return safe ? safe_i64 : int_i64;
-	case NX_L_I128: return safe ? safe_i128 : int_i128;
-	case NX_L_U8: return int_u8;
-	case NX_L_U16: return int_u16;
-	case NX_L_U32: return int_u32;
-	case NX_L_U64: return safe ? safe_u64 : int_u64;
-	case NX_L_F32: return csv ? f32_csv : f32_json;
-	case NX_L_F64: return csv ? f64_csv : f64_json;
+	case NX_L_I8:
+		return int_i8;
+	case NX_L_I16:
+		return int_i16;
+	case NX_L_I32:
+		return int_i32;
+	case NX_L_I64:
+		return safe ? safe_i64 : int_i64;
+	case NX_L_I128:
+		return safe ? safe_i128 : int_i128;
+	case NX_L_U8:
+		return int_u8;
+	case NX_L_U16:
+		return int_u16;
+	case NX_L_U32:
+		return int_u32;
+	case NX_L_U64:
+		return safe ? safe_u64 : int_u64;
+	case NX_L_F32:
+		return csv ? f32_csv : f32_json;
+	case NX_L_F64:
+		return csv ? f64_csv : f64_json;
 	case NX_L_NONE:
 	case NX_L_BITS:
 	case NX_L_MDU:
 	case NX_L_TEXT:
 	case NX_L_VIEW:
 	case NX_L_LIST:
-	case NX_L_STRUCT: break;
+	case NX_L_STRUCT:
+		break;
 	}
 	return NULL;
 }
@@ -518,15 +566,18 @@ static nx_cell_fn *pick_fixed(const struct nx_field *f, enum nx_cell_style style
 	if (l == NX_L_MDU)
 		return csv ? interval_bare : interval_quoted;
 	switch ((int)f->type) {
-	case NX_T_DECIMAL: return pick_decimal(l, style != NX_CELL_JSON);
-	case NX_T_DATE: return l == NX_L_I32 ? (csv ? date_bare : date_quoted) : NULL;
-	case NX_T_TIME: return l == NX_L_I64 ? (csv ? time_of_day_bare : time_of_day_quoted) : NULL;
+	case NX_T_DECIMAL:
+		return pick_decimal(l, style != NX_CELL_JSON);
+	case NX_T_DATE:
+		return l == NX_L_I32 ? (csv ? date_bare : date_quoted) : NULL;
+	case NX_T_TIME:
+		return l == NX_L_I64 ? (csv ? time_of_day_bare : time_of_day_quoted) : NULL;
 	case NX_T_TIMESTAMP:
 	case NX_T_TIMESTAMPTZ:
-		return l == NX_L_I64 ?
-			       pick_timestamp(f->unit, f->type == NX_T_TIMESTAMPTZ, csv) :
-			       NULL;
-	default: return pick_number(l, style);
+		return l == NX_L_I64 ? pick_timestamp(f->unit, f->type == NX_T_TIMESTAMPTZ, csv)
+				     : NULL;
+	default:
+		return pick_number(l, style);
 	}
 }
 
@@ -601,8 +652,7 @@ bool nx_cell_init(struct nx_cell *c, const struct nx_field *f, enum nx_cell_styl
 		c->put = csv_nested;
 		c->nchildren = 1;
 		c->children = nx_arena_array(a, 1, sizeof(*c->children));
-		return c->children &&
-		       nx_cell_init(c->children, f, NX_CELL_JSON_EXACT, a, slack);
+		return c->children && nx_cell_init(c->children, f, NX_CELL_JSON_EXACT, a, slack);
 	}
 	if (!init_children(c, f, style, a, slack))
 		return false;

@@ -11,7 +11,7 @@ enum {
 	GZIP_LEVEL = 1,
 	ZSTD_LEVEL = 1,
 	GZIP_WINDOW = 15 + 16, /* zlib: 16 more asks for the gzip wrapper */
-	STEP = 32 * 1024,      /* room asked for at a time */
+	STEP = 32 * 1024, /* room asked for at a time */
 };
 
 struct nx_compressor {
@@ -28,7 +28,8 @@ struct nx_compressor *nx_compressor_new(enum nx_coding coding, int level)
 		return NULL;
 	c->coding = coding;
 	switch (coding) {
-	case NX_CODING_IDENTITY: return c;
+	case NX_CODING_IDENTITY:
+		return c;
 	case NX_CODING_GZIP:
 		c->gz_ready = deflateInit2(&c->gz, level ? level : GZIP_LEVEL, Z_DEFLATED,
 					   GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) == Z_OK;
@@ -37,8 +38,9 @@ struct nx_compressor *nx_compressor_new(enum nx_coding coding, int level)
 		break;
 	case NX_CODING_ZSTD:
 		c->zstd = ZSTD_createCCtx();
-		if (c->zstd && !ZSTD_isError(ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel,
-								    level ? level : ZSTD_LEVEL)))
+		if (c->zstd &&
+		    !ZSTD_isError(ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel,
+							 level ? level : ZSTD_LEVEL)))
 			return c;
 		break;
 	}
@@ -65,7 +67,8 @@ static enum nx_code full(struct nx_buf *out, struct nx_error *err)
 static enum nx_code gzip(struct nx_compressor *c, struct nx_str in, enum nx_flush flush,
 			 struct nx_buf *out, struct nx_error *err)
 {
-	static const int modes[] = { [NX_FLUSH_NO] = Z_NO_FLUSH, [NX_FLUSH_SYNC] = Z_SYNC_FLUSH,
+	static const int modes[] = { [NX_FLUSH_NO] = Z_NO_FLUSH,
+				     [NX_FLUSH_SYNC] = Z_SYNC_FLUSH,
 				     [NX_FLUSH_END] = Z_FINISH };
 	do {
 		size_t n = in.len > INT_MAX ? INT_MAX : in.len;
@@ -115,9 +118,12 @@ enum nx_code nx_compress(struct nx_compressor *c, struct nx_str in, enum nx_flus
 			 struct nx_buf *out, struct nx_error *err)
 {
 	switch (c->coding) {
-	case NX_CODING_GZIP: return gzip(c, in, flush, out, err);
-	case NX_CODING_ZSTD: return zstd(c, in, flush, out, err);
-	case NX_CODING_IDENTITY: break;
+	case NX_CODING_GZIP:
+		return gzip(c, in, flush, out, err);
+	case NX_CODING_ZSTD:
+		return zstd(c, in, flush, out, err);
+	case NX_CODING_IDENTITY:
+		break;
 	}
 	nx_buf_put_str(out, in);
 	return out->failed ? full(out, err) : NX_OK;

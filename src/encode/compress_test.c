@@ -34,8 +34,10 @@ static size_t decode(enum nx_coding coding, struct nx_str in, char *out)
 		ZSTD_freeDCtx(d);
 		return o.pos;
 	}
-	z_stream z = { .next_in = (z_const Bytef *)(uintptr_t)in.ptr, .avail_in = (uInt)in.len,
-		       .next_out = (Bytef *)out, .avail_out = N };
+	z_stream z = { .next_in = (z_const Bytef *)(uintptr_t)in.ptr,
+		       .avail_in = (uInt)in.len,
+		       .next_out = (Bytef *)out,
+		       .avail_out = N };
 	NX_EQ_I(Z_OK, inflateInit2(&z, 15 + 16));
 	int rc = inflate(&z, Z_SYNC_FLUSH);
 	NX_CHECK(rc == Z_OK || rc == Z_STREAM_END || rc == Z_BUF_ERROR);
@@ -65,9 +67,18 @@ static void round_trip(enum nx_coding coding)
 	free(back);
 }
 
-NX_TEST(identity) { round_trip(NX_CODING_IDENTITY); }
-NX_TEST(gzip) { round_trip(NX_CODING_GZIP); }
-NX_TEST(zstd) { round_trip(NX_CODING_ZSTD); }
+NX_TEST(identity)
+{
+	round_trip(NX_CODING_IDENTITY);
+}
+NX_TEST(gzip)
+{
+	round_trip(NX_CODING_GZIP);
+}
+NX_TEST(zstd)
+{
+	round_trip(NX_CODING_ZSTD);
+}
 
 NX_TEST(full_output_is_an_error)
 {

@@ -127,7 +127,8 @@ void nx_encode_error_members(const struct nx_error *err, struct nx_buf *out)
 	nx_buf_puts(out, "\",\"message\":");
 	nx_buf_put_json(out, nx_str(err->message));
 	nx_buf_puts(out, ",\"details\":{\"sqlstate\":");
-	nx_buf_put_json(out, nx_str(err->sqlstate[0] ? err->sqlstate : nx_code_sqlstate(err->code)));
+	nx_buf_put_json(out,
+			nx_str(err->sqlstate[0] ? err->sqlstate : nx_code_sqlstate(err->code)));
 	if (err->native) {
 		nx_buf_puts(out, ",\"native\":");
 		nx_buf_put_i64(out, err->native);

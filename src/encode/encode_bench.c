@@ -27,11 +27,15 @@ static struct nx_view views[BATCH];
 static const struct nx_field fields[] = {
 	{ NX_STR_INIT("id"), NX_T_INT64, NX_L_I64, NX_STR_INIT("bigint"), 0, 0, 0, 1, 0, NULL },
 	{ NX_STR_INIT("n"), NX_T_INT32, NX_L_I32, NX_STR_INIT("integer"), 0, 0, 0, 1, 0, NULL },
-	{ NX_STR_INIT("price"), NX_T_FLOAT64, NX_L_F64, NX_STR_INIT("double"), 0, 0, 0, 1, 0, NULL },
-	{ NX_STR_INIT("name"), NX_T_STRING, NX_L_TEXT, NX_STR_INIT("varchar"), 0, 0, 0, 1, 0, NULL },
+	{ NX_STR_INIT("price"), NX_T_FLOAT64, NX_L_F64, NX_STR_INIT("double"), 0, 0, 0, 1, 0,
+	  NULL },
+	{ NX_STR_INIT("name"), NX_T_STRING, NX_L_TEXT, NX_STR_INIT("varchar"), 0, 0, 0, 1, 0,
+	  NULL },
 	{ NX_STR_INIT("day"), NX_T_DATE, NX_L_I32, NX_STR_INIT("date"), 0, 0, 0, 1, 0, NULL },
-	{ NX_STR_INIT("sum"), NX_T_DECIMAL, NX_L_I64, NX_STR_INIT("decimal(15,2)"), 15, 2, 0, 1, 0, NULL },
-	{ NX_STR_INIT("at"), NX_T_TIMESTAMP, NX_L_I64, NX_STR_INIT("timestamp"), 0, 0, NX_UNIT_US, 1, 0, NULL },
+	{ NX_STR_INIT("sum"), NX_T_DECIMAL, NX_L_I64, NX_STR_INIT("decimal(15,2)"), 15, 2, 0, 1, 0,
+	  NULL },
+	{ NX_STR_INIT("at"), NX_T_TIMESTAMP, NX_L_I64, NX_STR_INIT("timestamp"), 0, 0, NX_UNIT_US,
+	  1, 0, NULL },
 	{ NX_STR_INIT("ok"), NX_T_BOOL, NX_L_BITS, NX_STR_INIT("boolean"), 0, 0, 0, 1, 0, NULL },
 };
 enum { NCOLS = NX_COUNTOF(fields) };
@@ -41,8 +45,8 @@ static void fill(bool full_doubles)
 	for (int i = 0; i < BATCH; i++) {
 		bigint[i] = (int64_t)(rnd() % 100000000000);
 		integer[i] = (int32_t)(rnd() % 2000000) - 1000000;
-		price[i] = full_doubles ? (double)(rnd() >> 11) / 9007199254740992.0 * 1000 :
-					  (double)(rnd() % 10000000) / 100;
+		price[i] = full_doubles ? (double)(rnd() >> 11) / 9007199254740992.0 * 1000
+					: (double)(rnd() % 10000000) / 100;
 		date[i] = (int32_t)(rnd() % 20000);
 		dec[i] = (int64_t)(rnd() % 1000000000) - 500000000;
 		ts[i] = (int64_t)(rnd() % 1700000000000000);
@@ -81,9 +85,8 @@ static double run(const char *label, const struct nx_field *f, uint32_t n,
 		nx_buf_clear(&out);
 	}
 	double s = (double)(nx_now() - t0) / 1e9;
-	printf("%-22s %-7s %8.2f Mrows/s %8.0f MB/s %7.1f ns/row\n", label,
-	       nx_formats[format].name, (double)done / s / 1e6, (double)bytes / s / 1e6,
-	       s * 1e9 / (double)done);
+	printf("%-22s %-7s %8.2f Mrows/s %8.0f MB/s %7.1f ns/row\n", label, nx_formats[format].name,
+	       (double)done / s / 1e6, (double)bytes / s / 1e6, s * 1e9 / (double)done);
 	nx_buf_done(&out);
 	nx_encoder_free(e);
 	return s;

@@ -42,12 +42,19 @@ static void one(int line, struct nx_field f, const struct nx_column *col, struct
 	struct nx_buf out = encode(&f, 1, col, 1, how);
 	char expect[2048];
 	bool is_csv = how.format == NX_FORMAT_CSV, is_json = how.format == NX_FORMAT_JSON;
-	snprintf(expect, sizeof(expect), "%s%s%s", is_csv ? "" : is_json ? "[" : "{\"v\":", want,
-		 is_csv ? "\r\n" : is_json ? "]" : "}\n");
+	snprintf(expect, sizeof(expect), "%s%s%s",
+		 is_csv	   ? ""
+		 : is_json ? "["
+			   : "{\"v\":",
+		 want,
+		 is_csv	   ? "\r\n"
+		 : is_json ? "]"
+			   : "}\n");
 	if (!nx_str_eq(nx_str(expect), nx_buf_str(&out)))
-		nx_test_fail(__FILE__, line, "%s layout %d format %s:\n#  want «%s»\n#  got  «" NX_STR_FMT "»",
-			     nx_type_name(f.type), (int)f.layout, nx_formats[how.format].name, expect,
-			     NX_STR_ARG(nx_buf_str(&out)));
+		nx_test_fail(__FILE__, line,
+			     "%s layout %d format %s:\n#  want «%s»\n#  got  «" NX_STR_FMT "»",
+			     nx_type_name(f.type), (int)f.layout, nx_formats[how.format].name,
+			     expect, NX_STR_ARG(nx_buf_str(&out)));
 	nx_buf_done(&out);
 }
 
@@ -67,21 +74,22 @@ static void all(int line, struct nx_field f, const struct nx_column *col, const 
 		all(__LINE__, (struct nx_field){ .type = NX_T_##t, .layout = NX_L_##l }, &col_, \
 		    __VA_ARGS__);                                                               \
 	} while (0)
-#define DEC(l, ctype, s, value, ...)                                                            \
-	do {                                                                                    \
-		ctype v_ = (value);                                                             \
-		struct nx_column col_ = { .length = 1, .data = &v_ };                           \
-		all(__LINE__,                                                                   \
-		    (struct nx_field){ .type = NX_T_DECIMAL, .layout = NX_L_##l, .scale = s },  \
-		    &col_, __VA_ARGS__);                                                        \
+#define DEC(l, ctype, s, value, ...)                                                           \
+	do {                                                                                   \
+		ctype v_ = (value);                                                            \
+		struct nx_column col_ = { .length = 1, .data = &v_ };                          \
+		all(__LINE__,                                                                  \
+		    (struct nx_field){ .type = NX_T_DECIMAL, .layout = NX_L_##l, .scale = s }, \
+		    &col_, __VA_ARGS__);                                                       \
 	} while (0)
-#define WHEN(t, u, value, ...)                                                                  \
-	do {                                                                                    \
-		int64_t v_ = (value);                                                           \
-		struct nx_column col_ = { .length = 1, .data = &v_ };                           \
-		all(__LINE__,                                                                   \
-		    (struct nx_field){ .type = NX_T_##t, .layout = NX_L_I64, .unit = NX_UNIT_##u }, \
-		    &col_, __VA_ARGS__);                                                        \
+#define WHEN(t, u, value, ...)                                                           \
+	do {                                                                             \
+		int64_t v_ = (value);                                                    \
+		struct nx_column col_ = { .length = 1, .data = &v_ };                    \
+		all(__LINE__,                                                            \
+		    (struct nx_field){                                                   \
+			    .type = NX_T_##t, .layout = NX_L_I64, .unit = NX_UNIT_##u }, \
+		    &col_, __VA_ARGS__);                                                 \
 	} while (0)
 
 static void text_cell(int line, enum nx_type t, const char *bytes, size_t n, const char *want,
@@ -112,7 +120,8 @@ NX_TEST(integers)
 	FIXED(INT64, I64, int64_t, 9007199254740991, "9007199254740991", NULL, "9007199254740991");
 	FIXED(INT64, I64, int64_t, 9007199254740992, "\"9007199254740992\"", "9007199254740992",
 	      "9007199254740992");
-	FIXED(INT64, I64, int64_t, -9007199254740991, "-9007199254740991", NULL, "-9007199254740991");
+	FIXED(INT64, I64, int64_t, -9007199254740991, "-9007199254740991", NULL,
+	      "-9007199254740991");
 	FIXED(INT64, I64, int64_t, -9007199254740992, "\"-9007199254740992\"", "-9007199254740992",
 	      "-9007199254740992");
 	FIXED(INT64, I64, int64_t, INT64_MIN, "\"-9223372036854775808\"", "-9223372036854775808",
@@ -152,8 +161,8 @@ NX_TEST(booleans_and_null)
 	uint8_t none = 0;
 	struct nx_column col = { .length = 1, .validity = &none };
 	for (int t = 0; t < NX_TYPE_COUNT; t++)
-		all(__LINE__, (struct nx_field){ .type = (enum nx_type)t, .layout = NX_L_TEXT }, &col,
-		    "null", NULL, "");
+		all(__LINE__, (struct nx_field){ .type = (enum nx_type)t, .layout = NX_L_TEXT },
+		    &col, "null", NULL, "");
 }
 
 NX_TEST(floats)
@@ -221,7 +230,8 @@ NX_TEST(dates)
 	FIXED(DATE, I32, int32_t, -719162, "\"0001-01-01\"", NULL, "0001-01-01");
 	FIXED(DATE, I32, int32_t, -719528, "\"0000-01-01\"", NULL, "0000-01-01");
 	FIXED(DATE, I32, int32_t, -719529, "\"-0001-12-31\"", NULL, "-0001-12-31");
-	FIXED(DATE, I32, int32_t, -2451545 - 2440588 + 2451545, "\"-4713-11-24\"", NULL, "-4713-11-24");
+	FIXED(DATE, I32, int32_t, -2451545 - 2440588 + 2451545, "\"-4713-11-24\"", NULL,
+	      "-4713-11-24");
 	FIXED(DATE, I32, int32_t, INT32_MAX - 1, "\"+5881580-07-10\"", NULL, "+5881580-07-10");
 	FIXED(DATE, I32, int32_t, INT32_MIN, "\"-5877641-06-23\"", NULL, "-5877641-06-23");
 	FIXED(DATE, I32, int32_t, INT32_MAX, "\"infinity\"", NULL, "infinity");
@@ -235,7 +245,8 @@ NX_TEST(times)
 	WHEN(TIME, MS, 1, "\"00:00:00.001\"", NULL, "00:00:00.001");
 	WHEN(TIME, US, 3600000000 + 500000, "\"01:00:00.5\"", NULL, "01:00:00.5");
 	WHEN(TIME, NS, 1, "\"00:00:00.000000001\"", NULL, "00:00:00.000000001");
-	WHEN(TIME, US, -(838LL * 3600 + 59 * 60 + 59) * 1000000, "\"-838:59:59\"", NULL, "-838:59:59");
+	WHEN(TIME, US, -(838LL * 3600 + 59 * 60 + 59) * 1000000, "\"-838:59:59\"", NULL,
+	     "-838:59:59");
 	WHEN(TIME, US, 86400000000, "\"24:00:00\"", NULL, "24:00:00");
 	TEXT(TIME, "-838:59:59.000001", "\"-838:59:59.000001\"", NULL, "-838:59:59.000001");
 	TEXT(TIMETZ, "12:00:00+05:30", "\"12:00:00+05:30\"", NULL, "12:00:00+05:30");
@@ -250,16 +261,18 @@ NX_TEST(times)
 	     "-292277022657-01-27T08:29:52");
 	WHEN(TIMESTAMPTZ, S, 1, "\"1970-01-01T00:00:01Z\"", NULL, "1970-01-01T00:00:01Z");
 	WHEN(TIMESTAMPTZ, MS, 1, "\"1970-01-01T00:00:00.001Z\"", NULL, "1970-01-01T00:00:00.001Z");
-	WHEN(TIMESTAMPTZ, US, 10, "\"1970-01-01T00:00:00.00001Z\"", NULL, "1970-01-01T00:00:00.00001Z");
+	WHEN(TIMESTAMPTZ, US, 10, "\"1970-01-01T00:00:00.00001Z\"", NULL,
+	     "1970-01-01T00:00:00.00001Z");
 	WHEN(TIMESTAMPTZ, NS, 10, "\"1970-01-01T00:00:00.00000001Z\"", NULL,
 	     "1970-01-01T00:00:00.00000001Z");
 	WHEN(TIMESTAMPTZ, US, -INT64_MAX, "\"-infinity\"", NULL, "-infinity");
-	TEXT(TIMESTAMP, "2020-01-01T00:00:00", "\"2020-01-01T00:00:00\"", NULL, "2020-01-01T00:00:00");
+	TEXT(TIMESTAMP, "2020-01-01T00:00:00", "\"2020-01-01T00:00:00\"", NULL,
+	     "2020-01-01T00:00:00");
 	TEXT(TIMESTAMPTZ, "2020-01-01T00:00:00+02:00", "\"2020-01-01T00:00:00+02:00\"", NULL,
 	     "2020-01-01T00:00:00+02:00");
 }
 
-#define SPAN(mo, d, us, ...)                                                                  \
+#define SPAN(mo, d, us, ...) \
 	FIXED(INTERVAL, MDU, struct nx_interval, ((struct nx_interval){ mo, d, us }), __VA_ARGS__)
 
 NX_TEST(intervals)
@@ -287,18 +300,21 @@ NX_TEST(strings)
 	TEXT(STRING, "a,b", "\"a,b\"", NULL, "\"a,b\"");
 	TEXT(STRING, "=1+1", "\"=1+1\"", NULL, "=1+1");
 	TEXT(STRING, "数据网关 ✓ 😀 é", "\"数据网关 ✓ 😀 é\"", NULL, "数据网关 ✓ 😀 é");
-	TEXT(STRING, "0123456789012345\"78901234567890123456789é", "\"0123456789012345\\\"78901234567890123456789é\"",
-	     NULL, "\"0123456789012345\"\"78901234567890123456789é\"");
+	TEXT(STRING, "0123456789012345\"78901234567890123456789é",
+	     "\"0123456789012345\\\"78901234567890123456789é\"", NULL,
+	     "\"0123456789012345\"\"78901234567890123456789é\"");
 	/* not UTF-8: overlong, surrogate, cut, stray, beyond U+10FFFF */
 	TEXT(STRING, "\xc0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\"", NULL, "\xef\xbf\xbd\xef\xbf\xbd");
 	TEXT(STRING, "\xed\xa0\x80z", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\"", NULL,
 	     "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz");
-	TEXT(STRING, "a\xe4\xb8", "\"a\xef\xbf\xbd\xef\xbf\xbd\"", NULL, "a\xef\xbf\xbd\xef\xbf\xbd");
+	TEXT(STRING, "a\xe4\xb8", "\"a\xef\xbf\xbd\xef\xbf\xbd\"", NULL,
+	     "a\xef\xbf\xbd\xef\xbf\xbd");
 	TEXT(STRING, "\xff,", "\"\xef\xbf\xbd,\"", NULL, "\"\xef\xbf\xbd,\"");
-	TEXT(STRING, "\xf4\x90\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"", NULL,
-	     "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
-	TEXT(UUID, "123e4567-e89b-12d3-a456-426614174000", "\"123e4567-e89b-12d3-a456-426614174000\"",
-	     NULL, "123e4567-e89b-12d3-a456-426614174000");
+	TEXT(STRING, "\xf4\x90\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"",
+	     NULL, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+	TEXT(UUID, "123e4567-e89b-12d3-a456-426614174000",
+	     "\"123e4567-e89b-12d3-a456-426614174000\"", NULL,
+	     "123e4567-e89b-12d3-a456-426614174000");
 	TEXT(NULL, "odd", "\"odd\"", NULL, "odd");
 }
 
@@ -346,16 +362,29 @@ NX_TEST(json_values)
 
 NX_TEST(json_checker)
 {
-	static const char *const good[] = { "null", " true ", "-0.5e+10", "[[],{}]", "\"\\u00e9\\n\"",
-					    "{\"a\":{\"b\":[1,{\"c\":null}]},\"d\":0}", "1E5", "[ ]", "{ }",
-					    "\"abcdefgh\\\"ijklmnop\"", "0" };
-	static const char *const bad[] = { "nul", "01", "1.", ".5", "+1", "-", "1e", "[1,]", "[,1]",
-					   "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "'a'", "\"a", "\"\\x\"",
-					   "\"\\u12g4\"", "\"\\", "[1}", "{\"a\":1]", "]", "[1 2]", "1 2", "",
-					   " ", "NaN", "\"a\tb\"", "tru", "{\"a\" 1}", "{1:2}", "\"\\u12", "[\"a\"" };
+	static const char *const good[] = { "null",
+					    " true ",
+					    "-0.5e+10",
+					    "[[],{}]",
+					    "\"\\u00e9\\n\"",
+					    "{\"a\":{\"b\":[1,{\"c\":null}]},\"d\":0}",
+					    "1E5",
+					    "[ ]",
+					    "{ }",
+					    "\"abcdefgh\\\"ijklmnop\"",
+					    "0" };
+	static const char *const bad[] = { "nul",	  "01",	     "1.",	 ".5",
+					   "+1",	  "-",	     "1e",	 "[1,]",
+					   "[,1]",	  "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
+					   "{a:1}",	  "'a'",     "\"a",	 "\"\\x\"",
+					   "\"\\u12g4\"", "\"\\",    "[1}",	 "{\"a\":1]",
+					   "]",		  "[1 2]",   "1 2",	 "",
+					   " ",		  "NaN",     "\"a\tb\"", "tru",
+					   "{\"a\" 1}",	  "{1:2}",   "\"\\u12",	 "[\"a\"" };
 	char dst[256];
 	for (size_t i = 0; i < NX_COUNTOF(good); i++)
-		if (!nx_json_copy(dst, good[i], strlen(good[i])) || memcmp(dst, good[i], strlen(good[i])))
+		if (!nx_json_copy(dst, good[i], strlen(good[i])) ||
+		    memcmp(dst, good[i], strlen(good[i])))
 			nx_test_fail(__FILE__, __LINE__, "refused «%s»", good[i]);
 	for (size_t i = 0; i < NX_COUNTOF(bad); i++)
 		if (nx_json_copy(dst, bad[i], strlen(bad[i])))
@@ -377,8 +406,9 @@ NX_TEST(nested_native)
 		{ .name = NX_STR_INIT("key"), .type = NX_T_STRING, .layout = NX_L_VIEW },
 		{ .name = NX_STR_INIT("value"), .type = NX_T_INT32, .layout = NX_L_I32 },
 	};
-	static const struct nx_field entries = { .type = NX_T_STRUCT, .layout = NX_L_STRUCT,
-						 .nchildren = 2, .children = entry };
+	static const struct nx_field entries = {
+		.type = NX_T_STRUCT, .layout = NX_L_STRUCT, .nchildren = 2, .children = entry
+	};
 	struct nx_view keys[2] = { { .len = 1, .u.inl = "a" }, { .len = 1, .u.inl = "b" } };
 	int32_t vals[2] = { 1, 2 }, two[2] = { 0, 2 };
 	uint8_t valid = 1;
@@ -388,34 +418,44 @@ NX_TEST(nested_native)
 	};
 	struct nx_column ents = { .length = 2, .children = members };
 	struct nx_column col = { .length = 1, .offsets = two, .children = &ents };
-	struct nx_field f = { .type = NX_T_MAP, .layout = NX_L_LIST, .nchildren = 1, .children = &entries };
+	struct nx_field f = {
+		.type = NX_T_MAP, .layout = NX_L_LIST, .nchildren = 1, .children = &entries
+	};
 	all(__LINE__, f, &col, "{\"a\":1,\"b\":null}", NULL, "\"{\"\"a\"\":1,\"\"b\"\":null}\"");
 	f.type = NX_T_LIST;
 	all(__LINE__, f, &col, "[{\"key\":\"a\",\"value\":1},{\"key\":\"b\",\"value\":null}]", NULL,
-	    "\"[{\"\"key\"\":\"\"a\"\",\"\"value\"\":1},{\"\"key\"\":\"\"b\"\",\"\"value\"\":null}]\"");
+	    "\"[{\"\"key\"\":\"\"a\"\",\"\"value\"\":1},{\"\"key\"\":\"\"b\"\",\"\"value\"\":null}]"
+	    "\"");
 	static const struct nx_field ientry[] = {
 		{ .name = NX_STR_INIT("key"), .type = NX_T_INT32, .layout = NX_L_I32 },
 		{ .name = NX_STR_INIT("value"), .type = NX_T_INT64, .layout = NX_L_I64 },
 	};
-	static const struct nx_field ientries = { .type = NX_T_STRUCT, .layout = NX_L_STRUCT,
-						  .nchildren = 2, .children = ientry };
+	static const struct nx_field ientries = {
+		.type = NX_T_STRUCT, .layout = NX_L_STRUCT, .nchildren = 2, .children = ientry
+	};
 	int64_t big[2] = { 1, INT64_MAX };
 	members[0] = (struct nx_column){ .length = 2, .data = vals };
 	members[1] = (struct nx_column){ .length = 2, .data = big };
-	f = (struct nx_field){ .type = NX_T_MAP, .layout = NX_L_LIST, .nchildren = 1, .children = &ientries };
-	all(__LINE__, f, &col, "[[1,1],[2,\"9223372036854775807\"]]", "[[1,1],[2,9223372036854775807]]",
-	    "\"[[1,1],[2,9223372036854775807]]\"");
+	f = (struct nx_field){
+		.type = NX_T_MAP, .layout = NX_L_LIST, .nchildren = 1, .children = &ientries
+	};
+	all(__LINE__, f, &col, "[[1,1],[2,\"9223372036854775807\"]]",
+	    "[[1,1],[2,9223372036854775807]]", "\"[[1,1],[2,9223372036854775807]]\"");
 	int32_t none[2] = { 1, 1 };
 	col.offsets = none;
 	all(__LINE__, f, &col, "[]", NULL, "[]");
 	f = ientries;
-	all(__LINE__, f, &ents, "{\"key\":1,\"value\":1}", NULL, "\"{\"\"key\"\":1,\"\"value\"\":1}\"");
+	all(__LINE__, f, &ents, "{\"key\":1,\"value\":1}", NULL,
+	    "\"{\"\"key\"\":1,\"\"value\"\":1}\"");
 }
 
 /* --- documents --- */
 
 static const struct nx_field ab[] = {
-	{ .name = NX_STR_INIT("a"), .type = NX_T_INT32, .layout = NX_L_I32, .native = NX_STR_INIT("int4") },
+	{ .name = NX_STR_INIT("a"),
+	  .type = NX_T_INT32,
+	  .layout = NX_L_I32,
+	  .native = NX_STR_INIT("int4") },
 	{ .name = NX_STR_INIT("a"), .type = NX_T_STRING, .layout = NX_L_TEXT, .nullable = -1 },
 	{ .name = NX_STR_INIT(""), .type = NX_T_BOOL, .layout = NX_L_BITS, .nullable = 1 },
 	{ .name = NX_STR_INIT("@end"), .type = NX_T_NULL, .layout = NX_L_NONE },
@@ -441,33 +481,48 @@ static void document(struct nx_encoding how, const struct nx_error *error, struc
 	NX_EQ_I(NX_OK, nx_encoder_rows(e, &abbatch, 1, 1, out, &err));
 	NX_EQ_I(NX_OK, nx_encoder_rows(e, &abbatch, 1, 3, out, &err));
 	struct nx_result_meta m = {
-		.row_count = 3, .elapsed_ms = 7, .source_id = NX_STR("s"), .source_type = NX_STR("fake"),
-		.query_id = NX_STR("q"), .has_more = true, .next_uri = NX_STR("/n"),
-		.correlation_id = NX_STR("c"), .timestamp = NX_STR("t"), .error = error,
+		.row_count = 3,
+		.elapsed_ms = 7,
+		.source_id = NX_STR("s"),
+		.source_type = NX_STR("fake"),
+		.query_id = NX_STR("q"),
+		.has_more = true,
+		.next_uri = NX_STR("/n"),
+		.correlation_id = NX_STR("c"),
+		.timestamp = NX_STR("t"),
+		.error = error,
 	};
 	NX_EQ_I(NX_OK, nx_encoder_tail(e, &m, out, &err));
 	nx_encoder_free(e);
 }
 
-#define META "{\"rowCount\":3,\"executionTimeMs\":7,\"queryId\":\"q\",\"dataSourceId\":\"s\",\"databaseType\":\"fake\",\"hasMore\":true,\"truncated\":false}"
-#define COLUMNS "[{\"name\":\"a\",\"type\":\"int32\",\"nativeType\":\"int4\",\"nullable\":false},"                    \
-	"{\"name\":\"a\",\"type\":\"string\",\"nativeType\":\"\",\"nullable\":null},"                                \
-	"{\"name\":\"\",\"type\":\"boolean\",\"nativeType\":\"\",\"nullable\":true},"                                \
+#define META                                                                              \
+	"{\"rowCount\":3,\"executionTimeMs\":7,\"queryId\":\"q\",\"dataSourceId\":\"s\"," \
+	"\"databaseType\":\"fake\",\"hasMore\":true,\"truncated\":false}"
+#define COLUMNS                                                                            \
+	"[{\"name\":\"a\",\"type\":\"int32\",\"nativeType\":\"int4\",\"nullable\":false}," \
+	"{\"name\":\"a\",\"type\":\"string\",\"nativeType\":\"\",\"nullable\":null},"      \
+	"{\"name\":\"\",\"type\":\"boolean\",\"nativeType\":\"\",\"nullable\":true},"      \
 	"{\"name\":\"@end\",\"type\":\"null\",\"nativeType\":\"\",\"nullable\":false}]"
 
 NX_TEST(whole_documents)
 {
 	struct nx_buf out;
 	document(json, NULL, &out);
-	NX_EQ_STR(NX_STR("{\"data\":{\"columns\":" COLUMNS ",\"rows\":[\n[1,\"x\",true,null],\n[2,null,false,null],\n[3,\"yzw\",true,null]],\n"
-			 "\"metadata\":" META ",\"nextUri\":\"/n\"},\"success\":true,\"correlationId\":\"c\",\"timestamp\":\"t\"}\n"),
+	NX_EQ_STR(NX_STR("{\"data\":{\"columns\":" COLUMNS
+			 ",\"rows\":[\n[1,\"x\",true,null],\n[2,null,false,null],\n[3,\"yzw\",true,"
+			 "null]],\n"
+			 "\"metadata\":" META
+			 ",\"nextUri\":\"/"
+			 "n\"},\"success\":true,\"correlationId\":\"c\",\"timestamp\":\"t\"}\n"),
 		  nx_buf_str(&out));
 	nx_buf_done(&out);
 	document(ndjson, NULL, &out);
 	NX_EQ_STR(NX_STR("{\"a\":1,\"a_2\":\"x\",\"column_3\":true,\"@end_2\":null}\n"
 			 "{\"a\":2,\"a_2\":null,\"column_3\":false,\"@end_2\":null}\n"
 			 "{\"a\":3,\"a_2\":\"yzw\",\"column_3\":true,\"@end_2\":null}\n"
-			 "{\"@end\":{\"metadata\":" META ",\"nextUri\":\"/n\",\"correlationId\":\"c\",\"timestamp\":\"t\"}}\n"),
+			 "{\"@end\":{\"metadata\":" META
+			 ",\"nextUri\":\"/n\",\"correlationId\":\"c\",\"timestamp\":\"t\"}}\n"),
 		  nx_buf_str(&out));
 	nx_buf_done(&out);
 	document((struct nx_encoding){ .format = NX_FORMAT_NDJSON }, NULL, &out);
@@ -475,7 +530,8 @@ NX_TEST(whole_documents)
 		  nx_strn(out.data, 58));
 	nx_buf_done(&out);
 	document(csv, NULL, &out);
-	NX_EQ_STR(NX_STR("a,a,\"\",@end\r\n1,x,true,\r\n2,,false,\r\n3,yzw,true,\r\n"), nx_buf_str(&out));
+	NX_EQ_STR(NX_STR("a,a,\"\",@end\r\n1,x,true,\r\n2,,false,\r\n3,yzw,true,\r\n"),
+		  nx_buf_str(&out));
 	nx_buf_done(&out);
 }
 
@@ -485,15 +541,22 @@ NX_TEST(failed_documents)
 	nx_fail(&e, NX_E_SQL_ERROR, "bad \"sql\"");
 	nx_error_at(&e, 5, "FORM", 4);
 	nx_error_native(&e, 1064, "42601");
-#define ERR "\"code\":\"SQL_ERROR\",\"message\":\"bad \\\"sql\\\"\",\"details\":{\"sqlstate\":\"42601\",\"native\":1064,\"position\":5,\"token\":\"FORM\"}"
+#define ERR                                                                                 \
+	"\"code\":\"SQL_ERROR\",\"message\":\"bad "                                         \
+	"\\\"sql\\\"\",\"details\":{\"sqlstate\":\"42601\",\"native\":1064,\"position\":5," \
+	"\"token\":\"FORM\"}"
 	struct nx_buf out;
 	document(json, &e, &out);
-	NX_CHECK(nx_str_ends(nx_buf_str(&out),
-			     NX_STR("},\"error\":{" ERR "},\"success\":false,\"correlationId\":\"c\",\"timestamp\":\"t\"}\n")));
+	NX_CHECK(nx_str_ends(
+		nx_buf_str(&out),
+		NX_STR("},\"error\":{" ERR
+		       "},\"success\":false,\"correlationId\":\"c\",\"timestamp\":\"t\"}\n")));
 	nx_buf_done(&out);
 	document(ndjson, &e, &out);
-	NX_CHECK(nx_str_ends(nx_buf_str(&out), NX_STR("{\"@error\":{" ERR ",\"metadata\":" META
-						      ",\"nextUri\":\"/n\",\"correlationId\":\"c\",\"timestamp\":\"t\"}}\n")));
+	NX_CHECK(nx_str_ends(
+		nx_buf_str(&out),
+		NX_STR("{\"@error\":{" ERR ",\"metadata\":" META
+		       ",\"nextUri\":\"/n\",\"correlationId\":\"c\",\"timestamp\":\"t\"}}\n")));
 	nx_buf_done(&out);
 }
 
@@ -548,7 +611,10 @@ NX_TEST(small_output_buffer_fails_cleanly)
 	struct nx_batch b = { 1, 1, &col };
 	struct nx_error err;
 	for (int t = 0; t < 4; t++) {
-		f.type = t == 0 ? NX_T_STRING : t == 1 ? NX_T_BINARY : t == 2 ? NX_T_JSON : NX_T_INT64;
+		f.type = t == 0	  ? NX_T_STRING
+			 : t == 1 ? NX_T_BINARY
+			 : t == 2 ? NX_T_JSON
+				  : NX_T_INT64;
 		for (int k = 0; k < 2; k++) {
 			struct nx_encoder *e = nx_encoder_new(&schema, k ? &csv : &json);
 			struct nx_buf out;
@@ -591,7 +657,8 @@ static bool unescape(const char *s, size_t n, char *dst, size_t *len)
 			dst[k++] = (char)c;
 			continue;
 		}
-		const char *from = "\"\\/bfnrt", *to = "\"\\/\b\f\n\r\t", *at = strchr(from, s[++i]);
+		const char *from = "\"\\/bfnrt", *to = "\"\\/\b\f\n\r\t",
+			   *at = strchr(from, s[++i]);
 		if (at) {
 			dst[k++] = to[at - from];
 		} else {
@@ -609,7 +676,10 @@ static bool unescape(const char *s, size_t n, char *dst, size_t *len)
 /* Any bytes: the escaped string is valid, and reads back as the input with each bad byte replaced. */
 NX_TEST(string_escape_round_trip)
 {
-	static const char *const bits8[] = { "\"", "\\", "\n", "é", "数", "😀", "\xff", "\xe4\xb8", "\xed\xa0\x80", "a", "\x7f", "\x1f" };
+	static const char *const bits8[] = {
+		"\"",	"\\",	    "\n",	    "é", "数",	 "😀",
+		"\xff", "\xe4\xb8", "\xed\xa0\x80", "a", "\x7f", "\x1f"
+	};
 	for (int round = 0; round < 200000; round++) {
 		char in[80], want[240], got[240], esc[600];
 		size_t n = 0, w = 0, g = 0, target = rnd() % 60;
@@ -664,7 +734,8 @@ NX_TEST(long_strings_in_pieces)
 		nx_buf_done(&out);
 		s[0] = ',';
 		out = encode(&f, 1, &col, 1, csv);
-		NX_CHECK(out.len == n + 4 + (shift == 0 ? 4 : 0)); /* shift 0: two bytes left of 数 */
+		NX_CHECK(out.len ==
+			 n + 4 + (shift == 0 ? 4 : 0)); /* shift 0: two bytes left of 数 */
 		nx_buf_done(&out);
 		free(s);
 	}
@@ -681,9 +752,15 @@ NX_TEST(doubles_read_back)
 			memcpy(&v, &u, 8);
 			break;
 		}
-		case 1: v = (double)(int64_t)rnd() / 1000; break;
-		case 2: v = (double)(rnd() % 100000000) / (double)nx_pow10[rnd() % 8]; break;
-		default: v = (double)(rnd() % 10000) * pow(10, (double)(rnd() % 40) - 20); break;
+		case 1:
+			v = (double)(int64_t)rnd() / 1000;
+			break;
+		case 2:
+			v = (double)(rnd() % 100000000) / (double)nx_pow10[rnd() % 8];
+			break;
+		default:
+			v = (double)(rnd() % 10000) * pow(10, (double)(rnd() % 40) - 20);
+			break;
 		}
 		if (!isfinite(v))
 			continue;
@@ -742,7 +819,10 @@ NX_TEST(days_as_gmtime)
 		NX_CHECK(gmtime_r(&t, &tm));
 		*nx_put_days(a, d) = '\0';
 		int y = tm.tm_year + 1900;
-		snprintf(b, sizeof(b), y > 9999 ? "+%d-%02d-%02d" : y < 0 ? "%05d-%02d-%02d" : "%04d-%02d-%02d",
+		snprintf(b, sizeof(b),
+			 y > 9999 ? "+%d-%02d-%02d"
+			 : y < 0  ? "%05d-%02d-%02d"
+				  : "%04d-%02d-%02d",
 			 y, tm.tm_mon + 1, tm.tm_mday);
 		NX_EQ_S(b, nx_str(a).ptr);
 	}
@@ -764,8 +844,14 @@ NX_TEST(text_and_native_agree)
 		{ .name = NX_STR_INIT("c"), .type = NX_T_FLOAT64, .layout = NX_L_F64 },
 		{ .name = NX_STR_INIT("d"), .type = NX_T_DECIMAL, .layout = NX_L_I64, .scale = 4 },
 		{ .name = NX_STR_INIT("e"), .type = NX_T_DATE, .layout = NX_L_I32 },
-		{ .name = NX_STR_INIT("f"), .type = NX_T_TIMESTAMPTZ, .layout = NX_L_I64, .unit = NX_UNIT_US },
-		{ .name = NX_STR_INIT("g"), .type = NX_T_TIME, .layout = NX_L_I64, .unit = NX_UNIT_US },
+		{ .name = NX_STR_INIT("f"),
+		  .type = NX_T_TIMESTAMPTZ,
+		  .layout = NX_L_I64,
+		  .unit = NX_UNIT_US },
+		{ .name = NX_STR_INIT("g"),
+		  .type = NX_T_TIME,
+		  .layout = NX_L_I64,
+		  .unit = NX_UNIT_US },
 		{ .name = NX_STR_INIT("h"), .type = NX_T_BOOL, .layout = NX_L_BITS },
 		{ .name = NX_STR_INIT("i"), .type = NX_T_UINT64, .layout = NX_L_U64 },
 		{ .name = NX_STR_INIT("j"), .type = NX_T_INTERVAL, .layout = NX_L_MDU },
@@ -787,14 +873,15 @@ NX_TEST(text_and_native_agree)
 		g[i] = (int64_t)(rnd() % 86400000000);
 		i64[i] = rnd() >> (rnd() % 60);
 		h[i / 8] = (uint8_t)rnd();
-		j[i] = (struct nx_interval){ (int32_t)(rnd() % 100) - 50, (int32_t)(rnd() % 100) - 50,
-					     (int64_t)rnd() >> 20 };
+		j[i] = (struct nx_interval){ (int32_t)(rnd() % 100) - 50,
+					     (int32_t)(rnd() % 100) - 50, (int64_t)rnd() >> 20 };
 	}
 	const struct nx_column cols[N] = {
-		{ ROWS, NULL, a, NULL, NULL },	 { ROWS, NULL, b, NULL, NULL }, { ROWS, NULL, c, NULL, NULL },
-		{ ROWS, NULL, d, NULL, NULL },	 { ROWS, NULL, e, NULL, NULL }, { ROWS, NULL, f, NULL, NULL },
-		{ ROWS, NULL, g, NULL, NULL },	 { ROWS, NULL, h, NULL, NULL }, { ROWS, NULL, i64, NULL, NULL },
-		{ ROWS, NULL, j, NULL, NULL },
+		{ ROWS, NULL, a, NULL, NULL },	 { ROWS, NULL, b, NULL, NULL },
+		{ ROWS, NULL, c, NULL, NULL },	 { ROWS, NULL, d, NULL, NULL },
+		{ ROWS, NULL, e, NULL, NULL },	 { ROWS, NULL, f, NULL, NULL },
+		{ ROWS, NULL, g, NULL, NULL },	 { ROWS, NULL, h, NULL, NULL },
+		{ ROWS, NULL, i64, NULL, NULL }, { ROWS, NULL, j, NULL, NULL },
 	};
 	struct nx_field text[N];
 	struct nx_column tcols[N];
@@ -806,16 +893,36 @@ NX_TEST(text_and_native_agree)
 		for (int i = 0; i < ROWS; i++) {
 			char *at = data[k] + offsets[k][i], *end = at;
 			switch (k) {
-			case 0: end = nx_put_i64(at, a[i]); break;
-			case 1: end = nx_put_i64(at, b[i]); break;
-			case 2: end = nx_put_f64(at, c[i]); break;
-			case 3: end = nx_put_decimal64(at, d[i], 4); break;
-			case 4: end = nx_put_date(at, e[i]); break;
-			case 5: end = nx_put_timestamptz(at, f[i], NX_UNIT_US); break;
-			case 6: end = nx_put_time(at, g[i], NX_UNIT_US); break;
-			case 7: end = at + put_bool(at, h[i / 8] >> (i & 7) & 1); break;
-			case 8: end = nx_put_u64(at, i64[i]); break;
-			default: end = nx_put_interval(at, j[i]); break;
+			case 0:
+				end = nx_put_i64(at, a[i]);
+				break;
+			case 1:
+				end = nx_put_i64(at, b[i]);
+				break;
+			case 2:
+				end = nx_put_f64(at, c[i]);
+				break;
+			case 3:
+				end = nx_put_decimal64(at, d[i], 4);
+				break;
+			case 4:
+				end = nx_put_date(at, e[i]);
+				break;
+			case 5:
+				end = nx_put_timestamptz(at, f[i], NX_UNIT_US);
+				break;
+			case 6:
+				end = nx_put_time(at, g[i], NX_UNIT_US);
+				break;
+			case 7:
+				end = at + put_bool(at, h[i / 8] >> (i & 7) & 1);
+				break;
+			case 8:
+				end = nx_put_u64(at, i64[i]);
+				break;
+			default:
+				end = nx_put_interval(at, j[i]);
+				break;
 			}
 			offsets[k][i + 1] = (int32_t)(end - data[k]);
 		}

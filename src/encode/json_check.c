@@ -56,7 +56,8 @@ static bool string(struct walk *w)
 			memcpy(&v, w->s, 8);
 			uint64_t quote = v ^ ones * '"', slash = v ^ ones * '\\';
 			if ((((v - ones * 0x20) & ~v) | ((quote - ones) & ~quote) |
-			     ((slash - ones) & ~slash)) & highs)
+			     ((slash - ones) & ~slash)) &
+			    highs)
 				break;
 			memcpy(w->p, &v, 8);
 			w->p += 8;
@@ -128,10 +129,14 @@ static bool scalar(struct walk *w)
 	case '"':
 		take(w, '"');
 		return string(w);
-	case 't': return word(w, "true", 4);
-	case 'f': return word(w, "false", 5);
-	case 'n': return word(w, "null", 4);
-	default: return number(w);
+	case 't':
+		return word(w, "true", 4);
+	case 'f':
+		return word(w, "false", 5);
+	case 'n':
+		return word(w, "null", 4);
+	default:
+		return number(w);
 	}
 }
 
@@ -167,7 +172,7 @@ static bool value(struct walk *w)
 		}
 		if (!scalar(w))
 			return false;
-closed:
+	closed:
 		for (;;) {
 			skip_blank(w);
 			if (depth == 0)

@@ -6,7 +6,7 @@
 #include <emmintrin.h>
 #endif
 
-#define ONES  0x0101010101010101u
+#define ONES 0x0101010101010101u
 #define HIGHS 0x8080808080808080u
 
 static inline uint64_t load8(const char *s)
@@ -51,8 +51,9 @@ size_t nx_utf8_cut(const char *s, size_t n)
 static inline char *put_escape(char *p, unsigned char c)
 {
 	static const char hex[] = "0123456789abcdef";
-	static const char abbr[32] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
-				       ['\r'] = 'r' };
+	static const char abbr[32] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
+	};
 	*p++ = '\\';
 	if (c >= 0x20) {
 		*p++ = (char)c;
@@ -226,7 +227,8 @@ char *nx_put_utf8(char *p, const char *s, size_t n)
 
 char *nx_put_base64(char *p, const void *data, size_t n)
 {
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char set[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const unsigned char *s = data;
 	for (; n >= 3; n -= 3, s += 3, p += 4) {
 		uint32_t w = (uint32_t)s[0] << 16 | (uint32_t)s[1] << 8 | s[2];

@@ -174,7 +174,8 @@ bool nx_read_interval(struct nx_str s, struct nx_month_day_nano *ret)
 			in_time = true;
 		if (!take_nanos(&s, &v) || s.len == 0)
 			return false;
-		while (k < NX_COUNTOF(parts) && (parts[k].unit != *s.ptr || parts[k].time != in_time))
+		while (k < NX_COUNTOF(parts) &&
+		       (parts[k].unit != *s.ptr || parts[k].time != in_time))
 			k++; /* parts come in this order, each at most once */
 		if (k == NX_COUNTOF(parts) || (parts[k].unit != 'S' && v % 1000000000 != 0))
 			return false;

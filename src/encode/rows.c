@@ -83,7 +83,8 @@ static bool init_cells(struct nx_encoder *e, enum nx_cell_style style)
 	return true;
 }
 
-static bool init_wrap(struct nx_encoder *e, struct nx_str sep, struct nx_str open, struct nx_str close)
+static bool init_wrap(struct nx_encoder *e, struct nx_str sep, struct nx_str open,
+		      struct nx_str close)
 {
 	struct nx_str none = { NULL, 0 };
 	e->row_sep = nx_prefix(e->arena, sep, none);
@@ -203,8 +204,7 @@ static bool ndjson_init(struct nx_encoder *e)
 		names[i] = object_key(e, names, i);
 		if (!names[i].ptr)
 			return false;
-		e->cells[i].prefix =
-			nx_prefix(e->arena, i ? NX_STR(",") : NX_STR(""), names[i]);
+		e->cells[i].prefix = nx_prefix(e->arena, i ? NX_STR(",") : NX_STR(""), names[i]);
 		if (!e->cells[i].prefix.ptr)
 			return false;
 		e->slack += e->cells[i].prefix.len;
@@ -242,8 +242,7 @@ const struct nx_format_ops nx_ops_ndjson = { ndjson_init, no_head, put_rows, ndj
 
 static bool csv_init(struct nx_encoder *e)
 {
-	return init_cells(e, NX_CELL_CSV) &&
-	       init_wrap(e, NX_STR(""), NX_STR(""), NX_STR("\r\n"));
+	return init_cells(e, NX_CELL_CSV) && init_wrap(e, NX_STR(""), NX_STR(""), NX_STR("\r\n"));
 }
 
 static enum nx_code csv_head(struct nx_encoder *e, struct nx_buf *out, struct nx_error *err)
