@@ -123,6 +123,7 @@ struct nx_http_loop {
 	struct nx_http_conn *graves;
 	int64_t now;          /* at the start of the turn */
 	int64_t accept_after; /* out of descriptors: no accept before; 0: accepting */
+	int64_t next_complaint; /* about that, in the log */
 	int64_t next_sweep;
 	size_t held;          /* sum of the connections' */
 	bool drained;         /* listeners closed */

@@ -15,6 +15,7 @@
 #define SWEEP_NS (200 * NX_MS) /* granularity of deadlines */
 #define SWEEP_MS 200
 #define BACK_OFF (100 * NX_MS) /* out of descriptors or memory */
+#define COMPLAIN (10 * NX_SEC) /* and how often that is logged */
 #define ACCEPT_TURN 256 /* accepts before connections have their turn */
 #define HUNG_UP (EPOLLRDHUP | EPOLLHUP | EPOLLERR)
 
@@ -68,9 +69,12 @@ bool nx_http_listen_add(struct nx_http_loop *l, struct nx_http_listener *s)
 
 static void pause_accepting(struct nx_http_loop *l, int why)
 {
-	if (!l->accept_after)
+	int64_t now = nx_now();
+	if (now >= l->next_complaint) {
 		nx_log(NX_LOG_WARN, "accept", "paused: %s", strerror(why));
-	l->accept_after = nx_now() + BACK_OFF;
+		l->next_complaint = now + COMPLAIN;
+	}
+	l->accept_after = now + BACK_OFF;
 	for (uint32_t i = 0; i < NX_HTTP_MAX_LISTEN; i++)
 		if (l->listeners[i].fd >= 0)
 			(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->listeners[i].fd, NULL);

@@ -389,12 +389,12 @@ static void choose_framing(struct nx_http_exchange *x, int status, int64_t lengt
 	x->keep_alive = x->keep_alive && x->mode != NX_BODY_CLOSE &&
 			!(x->mode == NX_BODY_NONE && length < 0 && x->head.req.http10) &&
 			!atomic_load_explicit(&x->c->loop->http->draining, memory_order_relaxed);
-	if (status == 204 || status < 200)
+	if (bodiless) /* a 304's length would be that of the 200 it stands for */
 		return;
 	if (length >= 0) {
 		nx_buf_put_str(&x->out, NX_STR("\r\nContent-Length: "));
 		nx_buf_put_i64(&x->out, length);
-	} else if (!x->head.req.http10 && !bodiless) {
+	} else if (!x->head.req.http10) {
 		nx_buf_put_str(&x->out, NX_STR("\r\nTransfer-Encoding: chunked"));
 	}
 }
