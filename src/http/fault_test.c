@@ -90,8 +90,8 @@ static void visit(bool all_must_answer)
 {
 	static const char *const requests[] = {
 		"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
-		"POST /lent HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-		"3\r\nabc\r\n0\r\n\r\n",
+		("POST /lent HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+		 "3\r\nabc\r\n0\r\n\r\n"),
 		"GET /show HTTP/1.1\r\nHost: a\r\n\r\n",
 		"GET /abort HTTP/1.1\r\nHost: a\r\n\r\n",
 		"GET / HTTP/1.1\r\n\r\n",

@@ -231,6 +231,50 @@ NX_TEST(limits_and_their_codes)
 	stop();
 }
 
+/* The probes other servers were measured with: each is refused, and nothing behind it is answered. */
+NX_TEST(smuggling_probes)
+{
+#define P "POST /echo HTTP/1.1\r\n"
+	static const char *const probes[] = {
+		P "Host: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		P "Host: a\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n",
+		P "Host: a\r\nContent-Length: +0\r\n\r\n",
+		P "Host: a\r\nContent-Length: -1\r\n\r\n",
+		P "Host: a\r\nContent-Length: 18446744073709551616\r\n\r\n",
+		P "Host: a\r\nContent-Length : 0\r\n\r\n",
+		P "Host: a\r\nX: y\r\n z\r\n\r\n",
+		P "Host: a\nX: y\n\n",
+		P "Host: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
+		P "\r\n",
+		P "Host: a\r\nHost: b\r\n\r\n",
+		P "Host: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+		P "Host: a\r\nX-Abc:\rxTransfer-Encoding: chunked\r\n\r\n",
+	};
+#undef P
+	start(NULL);
+	for (size_t i = 0; i < NX_COUNTOF(probes); i++) {
+		int fd = ts_connect(&t);
+		ts_send(fd, probes[i]);
+		ts_send(fd, GET("/hello"));
+		int status = ts_answer(fd, &head, &body);
+		if (status != 400)
+			nx_test_fail(__FILE__, __LINE__, "probe %zu: %d", i, status);
+		nx_buf_clear(&body);
+		NX_CHECK(ts_read_all(fd, &body, 3000));
+		NX_EQ_I(0, body.len);
+		close(fd);
+	}
+	int fd = ts_connect(&t); /* a NUL cannot be in a C string */
+	static const char nul[] = "GET /hello HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n";
+	ts_send_n(fd, nul, sizeof(nul) - 1);
+	want(fd, 400, NULL);
+	close(fd);
+	struct nx_http_stats s;
+	nx_http_stats(t.http, &s);
+	NX_EQ_I(0, s.requests);
+	stop();
+}
+
 NX_TEST(large_bodies)
 {
 	enum { N = 900000 };
