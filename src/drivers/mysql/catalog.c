@@ -105,12 +105,12 @@ static size_t skip_quoted(struct nx_str s, size_t i)
 	return i;
 }
 
-/* The next privilege from *pos on, without its column list. False: the list has ended; *pos is
- * behind " ON ", or at the end when there is none (a role). */
+/* The next privilege from *pos on, without its column list; *pos moves behind it, to a ',' or the
+ * " ON " that ends the list. False: neither is there (a role is granted). */
 static bool next_privilege(struct nx_str s, size_t *pos, struct nx_str *ret)
 {
-	size_t start = *pos, end = 0, i = start, depth = 0;
-	for (; i < s.len; i++) {
+	size_t start = *pos, end = 0, depth = 0;
+	for (size_t i = start; i < s.len; i++) {
 		char ch = s.ptr[i];
 		if (ch == '`' || ch == '"' || ch == '\'') {
 			i = skip_quoted(s, i) - 1;
@@ -120,15 +120,14 @@ static bool next_privilege(struct nx_str s, size_t *pos, struct nx_str *ret)
 			end = i;
 		else if (ch == ')' && depth > 0)
 			depth--;
-		if (depth == 0 &&
-		    (ch == ',' || nx_str_starts(nx_strn(s.ptr + i, s.len - i), NX_STR(" ON "))))
-			break;
+		struct nx_str rest = nx_strn(s.ptr + i, s.len - i);
+		if (depth > 0 || (ch != ',' && !nx_str_starts(rest, NX_STR(" ON "))))
+			continue;
+		*ret = nx_str_trim(nx_strn(s.ptr + start, (end ? end : i) - start));
+		*pos = i;
+		return true;
 	}
-	if (i >= s.len)
-		return false;
-	*ret = nx_str_trim(nx_strn(s.ptr + start, (end ? end : i) - start));
-	*pos = s.ptr[i] == ',' ? i + 1 : i;
-	return true;
+	return false;
 }
 
 void my_grant_line(struct nx_str line, struct nx_grants *ret)
@@ -136,17 +135,15 @@ void my_grant_line(struct nx_str line, struct nx_grants *ret)
 	struct nx_str name;
 	if (!nx_str_starts(line, NX_STR("GRANT ")))
 		return;
-	struct nx_str s = nx_strn(line.ptr + 6, line.len - 6);
-	size_t pos = 0;
 	bool writes = false, rules = false, files = false;
-	while (next_privilege(s, &pos, &name)) {
+	for (size_t pos = 6; next_privilege(line, &pos, &name); pos++) {
 		writes |= among(name, writing, NX_COUNTOF(writing));
 		rules |= among(name, ruling, NX_COUNTOF(ruling));
 		files |= nx_str_is(name, "FILE") || nx_str_is(name, "ALL PRIVILEGES");
-		if (s.ptr[pos] != ' ')
+		if (line.ptr[pos] == ',')
 			continue;
-		struct nx_str object = nx_strn(s.ptr + pos + 4, s.len - pos - 4);
-		bool global = nx_str_starts(object, NX_STR("*.* "));
+		bool global =
+			nx_str_starts(nx_strn(line.ptr + pos, line.len - pos), NX_STR(" ON *.* "));
 		ret->can_write |= writes;
 		ret->can_files |= files && global;
 		ret->superuser |=
