@@ -30,7 +30,10 @@ static enum nx_code browse(struct nx_conn *c, const struct nx_query *limits, con
 	if (table.len)
 		names[q.nparams++] = (struct nx_value){ NX_V_STRING, table };
 	q.pure = true;
-	return my_query(c, &q, ret, ret_state, err);
+	enum nx_code code = my_query(c, &q, ret, ret_state, err);
+	if (!code)
+		my_retype(*ret, NX_STR("nullable"), NX_T_BOOL); /* the server has no boolean */
+	return code;
 }
 
 enum nx_code my_tables(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
@@ -54,7 +57,8 @@ enum nx_code my_columns(struct nx_conn *c, const struct nx_query *limits, struct
 		c, limits,
 		"SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, COLUMN_NAME AS `name`, "
 		"CAST(ORDINAL_POSITION AS SIGNED) AS `position`, COLUMN_TYPE AS `type`, "
-		"IS_NULLABLE = 'YES' AS `nullable`, COLUMN_KEY AS `key`, COLUMN_COMMENT AS "
+		"IF(IS_NULLABLE = 'YES', 'true', 'false') AS `nullable`, COLUMN_KEY AS `key`, "
+		"COLUMN_COMMENT AS "
 		"`comment` FROM information_schema.COLUMNS",
 		" ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION", schema, table, ret,
 		ret_state, err);

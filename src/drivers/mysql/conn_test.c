@@ -176,12 +176,12 @@ NX_TEST(tls)
 	snprintf(ca, sizeof(ca), "sslCa=%s",
 		 getenv("NX_MARIADB_CA") ? getenv("NX_MARIADB_CA") : "");
 	struct session s = h_open(WITH("ssl=require"));
-	NX_CHECK(
-		strlen(strchr(H_TEXT(&s,
-				     "SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS "
-				     "WHERE VARIABLE_NAME = 'SSL_CIPHER'",
-				     .pure = true),
-			      '\n')) > 1);
+	const char *cipher = H_TEXT(&s,
+				    "SELECT VARIABLE_VALUE FROM information_schema.SESSION_STATUS "
+				    "WHERE VARIABLE_NAME = 'SSL_CIPHER'",
+				    .pure = true);
+	printf("# %s\n", cipher);
+	NX_CHECK(strncmp(cipher, "TLS_", 4) == 0);
 	NX_CHECK(nx_driver_mysql.check(s.conn));
 	h_close(&s);
 	NX_EQ_S("OK", attempt(WITH("ssl=prefer"), 5000, NULL));
@@ -207,15 +207,13 @@ NX_TEST(host_is_only_a_host)
 NX_TEST(session_is_as_promised)
 {
 	struct session s = h_open(NONE);
-	NX_EQ_S("1|+00:00|utf8mb4|utf8mb4|utf8mb4|1|"
-		"STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION|nx",
-		strchr(H_TEXT(&s,
-			      "SELECT @@tx_read_only, @@time_zone, @@character_set_client, "
-			      "@@character_set_connection, @@character_set_results, @@autocommit, "
-			      "@@sql_mode, DATABASE()",
-			      .pure = true),
-		       '\n') +
-			1);
+	NX_EQ_S("1 | +00:00 | utf8mb4 | utf8mb4 | utf8mb4 | 1 | "
+		"STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION | nx",
+		H_TEXT(&s,
+		       "SELECT @@tx_read_only, @@time_zone, @@character_set_client, "
+		       "@@character_set_connection, @@character_set_results, @@autocommit, "
+		       "@@sql_mode, DATABASE()",
+		       .pure = true));
 	h_close(&s);
 }
 
@@ -228,7 +226,7 @@ NX_TEST(session_resists_odd_defaults)
 	const char *sql =
 		"SELECT \"a\\n\" = 'a\n' AS x, @@autocommit AS y, @@time_zone AS z, '中' AS c";
 	for (int i = 0; i < 2; i++) {
-		NX_EQ_S("1|1|+00:00|中", strchr(H_TEXT(&s, sql, .pure = true), '\n') + 1);
+		NX_EQ_S("1 | 1 | +00:00 | 中", H_TEXT(&s, sql, .pure = true));
 		NX_EQ_I(NX_OK, nx_driver_mysql.reset(s.conn, nx_now() + 1000 * MS, &s.err));
 	}
 	h_close(&s);

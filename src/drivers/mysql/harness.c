@@ -151,11 +151,20 @@ static void put_value(struct nx_buf *b, const struct nx_field *f, const struct n
 		nx_buf_put_u64(b, ((const uint64_t *)c->data)[i]);
 		break;
 	case NX_L_F32:
-		snprintf(text, sizeof(text), "%.9g", (double)((const float *)c->data)[i]);
+		for (int n = 6; n <= 9; n++) {
+			snprintf(text, sizeof(text), "%.*g", n,
+				 (double)((const float *)c->data)[i]);
+			if (strtof(text, NULL) == ((const float *)c->data)[i])
+				break;
+		}
 		nx_buf_puts(b, text);
 		break;
 	case NX_L_F64:
-		snprintf(text, sizeof(text), "%.17g", ((const double *)c->data)[i]);
+		for (int n = 15; n <= 17; n++) {
+			snprintf(text, sizeof(text), "%.*g", n, ((const double *)c->data)[i]);
+			if (strtod(text, NULL) == ((const double *)c->data)[i])
+				break;
+		}
 		nx_buf_puts(b, text);
 		break;
 	case NX_L_TEXT: {
@@ -176,38 +185,53 @@ static void put_value(struct nx_buf *b, const struct nx_field *f, const struct n
 
 static void put_schema(struct nx_buf *b, const struct nx_schema *sc)
 {
-	for (uint32_t i = 0; i < sc->nfields; i++)
-		nx_buf_printf(b, "%s" NX_STR_FMT ":%s[" NX_STR_FMT "]%s", i ? " " : "",
-			      NX_STR_ARG(sc->fields[i].name), nx_type_name(sc->fields[i].type),
-			      NX_STR_ARG(sc->fields[i].native), sc->fields[i].nullable ? "" : "!");
+	for (uint32_t i = 0; i < sc->nfields; i++) {
+		const struct nx_field *f = &sc->fields[i];
+		nx_buf_printf(b, NX_STR_FMT " %s " NX_STR_FMT "%s\n", NX_STR_ARG(f->name),
+			      nx_type_name(f->type), NX_STR_ARG(f->native),
+			      f->nullable ? "" : " not null");
+	}
+}
+
+enum nx_code h_run(struct session *s, struct ask a, struct h_result *ret)
+{
+	static struct nx_buf columns, rows;
+	struct nx_stream *st;
+	struct nx_batch batch;
+	nx_buf_done(&columns);
+	nx_buf_done(&rows);
+	nx_buf_init(&columns, 1 << 20);
+	nx_buf_init(&rows, 1 << 24);
+	enum nx_code code = h_query(s, a, &st);
+	if (!code) {
+		const struct nx_schema *sc = nx_driver_mysql.schema(st);
+		put_schema(&columns, sc);
+		while (!(code = nx_driver_mysql.next(st, &batch, &s->err)) && batch.nrows > 0)
+			for (uint32_t r = 0; r < batch.nrows; r++)
+				for (uint32_t k = 0; k < batch.ncols; k++) {
+					put_value(&rows, &sc->fields[k], &batch.cols[k], r);
+					nx_buf_puts(&rows, k + 1 < batch.ncols ? " | " : "\n");
+				}
+		s->state = nx_driver_mysql.release(st);
+	}
+	nx_buf_putc(&columns, '\0');
+	nx_buf_putc(&rows, '\0');
+	*ret = (struct h_result){ columns.data, rows.data };
+	return code;
 }
 
 const char *h_text(struct session *s, struct ask a)
 {
-	static struct nx_buf b;
-	struct nx_stream *st;
-	struct nx_batch batch;
-	nx_buf_done(&b);
-	nx_buf_init(&b, 1 << 24);
-	enum nx_code code = h_query(s, a, &st);
-	if (!code) {
-		const struct nx_schema *sc = nx_driver_mysql.schema(st);
-		put_schema(&b, sc);
-		while (!(code = nx_driver_mysql.next(st, &batch, &s->err)) && batch.nrows > 0)
-			for (uint32_t r = 0; r < batch.nrows; r++)
-				for (uint32_t k = 0; k < batch.ncols; k++) {
-					nx_buf_putc(&b, k ? '|' : '\n');
-					put_value(&b, &sc->fields[k], &batch.cols[k], r);
-				}
-		s->state = nx_driver_mysql.release(st);
-	}
-	if (code) {
-		nx_buf_clear(&b);
-		nx_buf_printf(&b, "%s %" PRId32 " %s", nx_code_name(code), s->err.native,
-			      s->err.sqlstate);
-	}
-	nx_buf_putc(&b, '\0');
-	return b.data;
+	static char text[4096];
+	struct h_result r;
+	enum nx_code code = h_run(s, a, &r);
+	if (code)
+		snprintf(text, sizeof(text), "%s %" PRId32 " %s", nx_code_name(code), s->err.native,
+			 s->err.sqlstate);
+	else
+		snprintf(text, sizeof(text), "%.*s", (int)strlen(r.rows) - (*r.rows != '\0'),
+			 r.rows);
+	return text;
 }
 
 enum nx_code h_count(struct nx_stream *st, uint64_t *rows, struct nx_error *err)

@@ -1,10 +1,5 @@
 /* For the driver's tests: a server's address from the environment (tests/servers/mariadb.sh run),
- * connections, and results as text.
- *
- * A result reads as one line of columns and one per row:
- *	a:int32[int(11)] b:string[varchar(20)]
- *	1|x
- *	NULL|y */
+ * connections, and results as text. */
 #ifndef NX_MYSQL_HARNESS_H
 #define NX_MYSQL_HARNESS_H
 
@@ -41,9 +36,16 @@ struct ask {
 	int64_t timeout_ms; /* 0: 20 s */
 };
 
+/* Columns as "name type native[ not null]\n", rows as "value | value\n"; valid until the next call. */
+struct h_result {
+	const char *columns, *rows;
+};
+
 struct nx_query h_ask(struct session *s, struct ask a);
 enum nx_code h_query(struct session *s, struct ask a, struct nx_stream **ret);
-/* Runs to the end and renders; an error as "CODE native sqlstate". Sets s->state. */
+/* Runs to the end. Sets s->state and s->err. */
+enum nx_code h_run(struct session *s, struct ask a, struct h_result *ret);
+/* The rows without the last newline; an error as "CODE native sqlstate". */
 const char *h_text(struct session *s, struct ask a);
 #define H_TEXT(s, ...) h_text(s, (struct ask){ __VA_ARGS__ })
 /* Reads all rows of a stream; *rows may be NULL. */

@@ -76,6 +76,7 @@ struct my_stmt {
 	/* rebuilt when the result's shape changes */
 	struct nx_arena *arena;
 	struct nx_schema schema;
+	struct nx_field *fields;
 	struct my_shape *shapes;
 	enum my_wire *wires;
 	struct nx_builder *builder; /* NULL until the first row is wanted */
@@ -158,6 +159,8 @@ const struct nx_schema *my_schema(struct nx_stream *st);
 enum nx_code my_next(struct nx_stream *st, struct nx_batch *ret, struct nx_error *err);
 enum nx_conn_state my_release(struct nx_stream *st);
 void my_stmts_drop(struct my_conn *c); /* frees the cache */
+/* Says that a text column holds another type's canonical text. */
+void my_retype(struct nx_stream *st, struct nx_str column, enum nx_type type);
 
 /* params.c: values from q->arena, bound to the statement */
 NX_NODISCARD enum nx_code my_bind(MYSQL_STMT *stmt, const struct nx_query *q, struct nx_error *err);

@@ -257,20 +257,19 @@ static enum nx_code make_schema(struct my_stmt *s, MYSQL *my, struct nx_error *e
 	nx_arena_free(s->arena);
 	s->schema = (struct nx_schema){ 0 };
 	s->arena = nx_arena_new(0);
-	struct nx_field *fields = NULL;
 	if (s->arena) {
-		fields = nx_arena_array(s->arena, n, sizeof(*fields));
+		s->fields = nx_arena_array(s->arena, n, sizeof(*s->fields));
 		s->shapes = nx_arena_array(s->arena, n, sizeof(*s->shapes));
 		s->wires = nx_arena_array(s->arena, n, sizeof(*s->wires));
 	}
-	bool ok = fields && s->shapes && s->wires;
+	bool ok = s->arena && s->fields && s->shapes && s->wires;
 	for (uint32_t i = 0; ok && i < n; i++) {
 		s->shapes[i] = my_shape_of(&from[i]);
-		ok = my_type(s->arena, &from[i], &fields[i], &s->wires[i]);
+		ok = my_type(s->arena, &from[i], &s->fields[i], &s->wires[i]);
 	}
 	if (!ok)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
-	s->schema = (struct nx_schema){ n, fields };
+	s->schema = (struct nx_schema){ n, s->fields };
 	return NX_OK;
 }
 
@@ -424,6 +423,14 @@ enum nx_code my_query(struct nx_conn *base, const struct nx_query *q, struct nx_
 const struct nx_schema *my_schema(struct nx_stream *base)
 {
 	return &((struct my_stream *)base)->stmt->schema;
+}
+
+void my_retype(struct nx_stream *base, struct nx_str column, enum nx_type type)
+{
+	struct my_stmt *s = ((struct my_stream *)base)->stmt;
+	for (uint32_t i = 0; i < s->schema.nfields; i++)
+		if (nx_str_eq(s->fields[i].name, column))
+			s->fields[i].type = type;
 }
 
 /* libmariadb calls this for each value of a row it has just read; row is NULL for null, else the

@@ -127,7 +127,7 @@ NX_TEST(one_statement)
 	fresh();
 	refused(&s, "SQL_PARSE 1064 42000", "SELECT 1; DELETE FROM ro");
 	refused(&s, "SQL_PARSE 1064 42000", "SELECT 1; SELECT 2");
-	NX_EQ_S("a:int32[int(1)]!\n1", H_TEXT(&s, "SELECT 1 AS a;", .pure = true));
+	NX_EQ_S("1", H_TEXT(&s, "SELECT 1 AS a;", .pure = true));
 	h_close(&s);
 }
 
@@ -158,8 +158,9 @@ NX_TEST(not_stopped_here)
 		"TABLE ro",
 	};
 	for (size_t i = 0; i < NX_COUNTOF(sqls); i++) {
+		s.err.code = NX_OK;
 		const char *got = H_TEXT(&s, sqls[i]);
-		printf("# %-50s %s\n", sqls[i], strchr(got, '\n') ? "passes" : got);
+		printf("# %-50s %s\n", sqls[i], s.err.code == NX_OK ? "passes" : got);
 		if (s.state == NX_CONN_DIRTY)
 			NX_EQ_I(NX_OK, nx_driver_mysql.reset(s.conn, nx_now() + 2000 * MS, &s.err));
 	}
@@ -177,8 +178,7 @@ NX_TEST(hygiene)
 	NX_EQ_S("0", h_admin_value("SELECT IS_FREE_LOCK('poison')"));
 	NX_EQ_I(NX_OK, nx_driver_mysql.reset(s.conn, nx_now() + 2000 * MS, &s.err));
 	NX_EQ_S("1", h_admin_value("SELECT IS_FREE_LOCK('poison')"));
-	NX_EQ_S("x:binary[longblob] t:int64[bigint(1)]\nNULL|1",
-		H_TEXT(&s, "SELECT @x AS x, @@tx_read_only AS t", .pure = true));
+	NX_EQ_S("NULL | 1", H_TEXT(&s, "SELECT @x AS x, @@tx_read_only AS t", .pure = true));
 	/* a table lock does not outlive the stream either */
 	(void)H_TEXT(&s, "SELECT a FROM ro LOCK IN SHARE MODE");
 	h_admin("SET lock_wait_timeout = 1");
