@@ -241,6 +241,14 @@ def reap():
     return left
 
 
+def telling(lines):
+    """The lines of a failed test's output that matter most."""
+    for i, line in enumerate(lines):
+        if re.search(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:", line):
+            return lines[i:i + 40]
+    return lines[-60:]
+
+
 def report(result, lock):
     passed, failed, skipped = result.count()
     with lock:
@@ -258,7 +266,7 @@ def report(result, lock):
                 print(f"  not ok: {c.name}")
         lines = [line for line in result.output.rstrip().split("\n")
                  if not re.match(r"ok \d+", line)]
-        for line in lines[-60:]:
+        for line in telling(lines):
             print(f"  | {line[:400]}")
         sys.stdout.flush()
 

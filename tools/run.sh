@@ -67,7 +67,7 @@ body=$(printf '{"dataSource":"%s","sql":"%s"}' "$source_name" "$sql")
 say "POST $url/api/v1/query"
 echo "     $sql"
 echo
-# The key goes through a file: an argument would show in the process list.
+# The key goes through standard input: an argument would show in the process list.
 curl -sS -m 30 "$url/api/v1/query" -H 'Content-Type: application/json' -H 'Accept: text/csv' \
 	-H @- -d "$body" <<<"X-API-Key: $(cat "$home/admin.key")" |
 	if command -v column >/dev/null; then column -s, -t; else cat; fi
