@@ -435,17 +435,19 @@ def gateway():
 def read_all(s, seconds=10):
     """Everything until the peer closes: (bytes, how) with how "closed", "reset" or "silent"."""
     s.settimeout(seconds * SLOW)
-    out = b""
+    out = bytearray()
+    how = "closed"
     try:
         while True:
-            part = s.recv(65536)
+            part = s.recv(1 << 18)
             if not part:
-                return out, "closed"
+                break
             out += part
     except socket.timeout:
-        return out, "silent"
+        how = "silent"
     except ConnectionError:
-        return out, "reset"
+        how = "reset"
+    return bytes(out), how
 
 
 def read_response(s, seconds=10):
