@@ -94,13 +94,35 @@ NX_TEST(json_numbers_keep_their_text)
 	nx_arena_free(a);
 }
 
+NX_TEST(json_surrogates)
+{
+	struct nx_arena *a = nx_arena_new(0);
+	const struct nx_json *v;
+	struct nx_error err;
+	NX_EQ_I(NX_OK, nx_json_parse(NX_STR("\"\\ud83d\\ude00 \\\\ud800\""), a, &v, &err));
+	NX_EQ_STR(NX_STR("\xf0\x9f\x98\x80 \\ud800"), v->text);
+	nx_arena_free(a);
+}
+
 NX_TEST(json_refusals)
 {
-	static const char *const bad[] = { "",		 "{",	     "[1,]",
-					   "{\"a\":1}x", "nul",	     "{\"a\":1,\"a\":2}",
-					   "[01]",	 "\"\xff\"", "[1e]",
-					   "{\"a\" 1}",	 "'a'",	     "[NaN]",
-					   "// c\n1" };
+	static const char *const bad[] = { "",
+					   "{",
+					   "[1,]",
+					   "{\"a\":1}x",
+					   "nul",
+					   "{\"a\":1,\"a\":2}",
+					   "[01]",
+					   "\"\xff\"",
+					   "[1e]",
+					   "{\"a\" 1}",
+					   "'a'",
+					   "[NaN]",
+					   "// c\n1",
+					   "\"\\ud800\"",
+					   "\"\\udc00\"",
+					   "\"\\ud83dx\\ude00\"",
+					   "\"\\ud800\\u0041\"" };
 	struct nx_error err;
 	for (size_t i = 0; i < NX_COUNTOF(bad); i++) {
 		struct nx_arena *a = nx_arena_new(0);

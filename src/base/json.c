@@ -139,6 +139,45 @@ static const yajl_callbacks callbacks = {
 	.yajl_end_array = on_close,
 };
 
+static int hex4(const char *p)
+{
+	int v = 0;
+	for (int i = 0; i < 4; i++) {
+		char c = p[i];
+		int d = c >= '0' && c <= '9'		     ? c - '0'
+			: (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+							     : -1;
+		if (d < 0)
+			return -1;
+		v = v << 4 | d;
+	}
+	return v;
+}
+
+/* yajl turns half a surrogate pair into '?'. A value must not change on its way, so it is refused.
+ * A backslash outside a string is no JSON: that is left to yajl. */
+static bool surrogates_pair(struct nx_str t)
+{
+	const char *end = t.ptr + t.len;
+	for (const char *p = t.ptr; p < end && (p = memchr(p, '\\', (size_t)(end - p)));) {
+		if (end - p < 6 || p[1] != 'u') {
+			p += 2;
+			continue;
+		}
+		int u = hex4(p + 2);
+		p += 6;
+		if (u < 0xd800 || u > 0xdfff)
+			continue;
+		if (u > 0xdbff || end - p < 6 || p[0] != '\\' || p[1] != 'u')
+			return false;
+		u = hex4(p + 2);
+		if (u < 0xdc00 || u > 0xdfff)
+			return false;
+		p += 6;
+	}
+	return true;
+}
+
 enum nx_code nx_json_parse(struct nx_str text, struct nx_arena *a, const struct nx_json **ret,
 			   struct nx_error *err)
 {
@@ -146,6 +185,8 @@ enum nx_code nx_json_parse(struct nx_str text, struct nx_arena *a, const struct 
 	struct builder b = { .arena = a, .err = err ? err : &own };
 	if (nx_utf8_check(text) != text.len)
 		return nx_fail(err, NX_E_BAD_JSON, "The body is not valid UTF-8.");
+	if (text.len > 0 && !surrogates_pair(text))
+		return nx_fail(err, NX_E_BAD_JSON, "A string has half a surrogate pair.");
 	yajl_handle h = yajl_alloc(&callbacks, NULL, &b);
 	if (!h)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");

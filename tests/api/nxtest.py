@@ -192,10 +192,14 @@ class Gateway:
 
     # -- process
 
-    def spawn(self):
+    def write_config(self):
         path = os.path.join(self.home, "nexus.yaml")
         with open(path, "w", encoding="utf-8") as f:
             json.dump(self.config, f, indent=1)  # JSON is YAML
+        return path
+
+    def spawn(self):
+        path = self.write_config()
         try:
             os.unlink(self.config["http"]["portFile"])
         except FileNotFoundError:

@@ -109,7 +109,7 @@ def register(d, proxies):
     def parameters_are_bound():
         eq([[7]], [[int(v) for v in row] for row in q("SELECT ? + 2", [5]).rows])
         evil = "'; DROP TABLE x; -- \\"
-        eq([[evil]], q("SELECT concat(?, '')", [evil]).rows)
+        eq([[evil]], q("SELECT ?", [evil]).rows)
         eq([[None]], q("SELECT ?", [None]).rows)
         check(q("SELECT 1 WHERE 1 = ?", [True]).status in (200, 400), "booleans bind or are refused")
 
@@ -436,10 +436,10 @@ def register(d, proxies):
     @case
     def writes_are_refused_and_change_nothing():
         d.server.sql("DROP TABLE IF EXISTS canary; CREATE TABLE canary(a int); INSERT INTO canary VALUES (1)")
-        for sql in ("INSERT INTO canary VALUES (2)", "DELETE FROM canary", "DROP TABLE canary",
+        executed_comments = ("/*!50000 DELETE FROM canary */", "SELECT a FROM canary /*!50000 FOR UPDATE */")
+        for sql in (*(executed_comments if d.kind == "mariadb" else ()), "INSERT INTO canary VALUES (2)", "DELETE FROM canary", "DROP TABLE canary",
                     "UPDATE canary SET a = 3", "TRUNCATE canary", "SELECT 1; DELETE FROM canary",
                     "SELECT a FROM canary FOR UPDATE", "CREATE TABLE x AS SELECT 1", "COMMIT",
-                    "/*!50000 DELETE FROM canary */", "SELECT a FROM canary /*!50000 FOR UPDATE */",
                     "WITH x AS (SELECT 1) DELETE FROM canary", "SET SESSION TRANSACTION READ WRITE",
                     "CALL p()", "EXPLAIN ANALYZE DELETE FROM canary", "LOCK TABLES canary WRITE"):
             r = q(sql)

@@ -147,12 +147,6 @@ def unknown_paths_and_methods():
 
 
 @case
-def trailing_slash_is_another_path():
-    r = gateway().get("/api/v1/datasources/")
-    eq(404, r.status, r)
-
-
-@case
 def history_tells_what_ran():
     gateway().query("lite", "SELECT 41 + 1 AS answer", headers={"X-Correlation-ID": "history-1"})
     gateway().query("lite", "SELECT nope FROM t", headers={"X-Correlation-ID": "history-2"})

@@ -36,8 +36,7 @@ def pipelined_queries_answer_in_order():
         for i in range(n):
             status, body = read_pipelined(reader)
             eq(200, status, body)
-            check(b'[[%d]]' % i in body.replace(b" ", b"").replace(b'"', b""), f"answer {i} in its place",
-                  body)
+            check(b"[[%d]]" % i in bytes(c for c in body if c not in b' "\n'), f"answer {i} in its place", body)
 
 
 def read_pipelined(f):

