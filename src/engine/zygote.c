@@ -228,5 +228,5 @@ int nx_zygote_run(int control, const char *base)
 		}
 	}
 	leave(base);
-	return 0;
+	_exit(0); /* the instance goes with the process */
 }
