@@ -8,11 +8,12 @@
 
 static struct nx_arena *arena;
 static struct nx_error err;
+static struct nx_buf b; /* one process per case: the system frees */
 
-static void begin(struct nx_buf *b)
+static void begin(void)
 {
 	arena = nx_arena_new(16 << 20);
-	nx_buf_init(b, 16 << 20);
+	nx_buf_init(&b, 16 << 20);
 }
 
 /* NX_WIRE_CORPUS=DIR keeps what the tests write as seeds for the fuzz target. */
@@ -30,8 +31,7 @@ static void seed(char kind, const char *name, struct nx_str payload)
 
 NX_TEST(request)
 {
-	struct nx_buf b;
-	begin(&b);
+	begin();
 	struct nx_value v[] = { { NX_V_NUMBER, NX_STR_INIT("12.5") }, { NX_V_NULL, NX_STR_INIT("") } };
 	struct nx_wire_request in = {
 		.kind = NX_WIRE_QUERY, .root = NX_STR("/data/x"), .format = NX_STR("csv"),
@@ -59,8 +59,7 @@ NX_TEST(request)
 
 NX_TEST(schema)
 {
-	struct nx_buf b;
-	begin(&b);
+	begin();
 	struct nx_field kids[2] = {
 		{ .name = NX_STR("k"), .type = NX_T_INT32, .layout = NX_L_I32, .nullable = 0 },
 		{ .name = NX_STR("v"), .type = NX_T_DECIMAL, .layout = NX_L_I64, .precision = 18, .scale = 3,
@@ -88,8 +87,7 @@ NX_TEST(schema)
 
 NX_TEST(schema_bombs)
 {
-	struct nx_buf b;
-	begin(&b);
+	begin();
 	struct nx_schema out;
 	uint32_t huge = 4000000000u;
 	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_schema(nx_strn((char *)&huge, 4), arena, &out, &err));
@@ -113,8 +111,7 @@ NX_TEST(schema_bombs)
 
 NX_TEST(batch)
 {
-	struct nx_buf b;
-	begin(&b);
+	begin();
 	int32_t offsets[] = { 0, 2, 2, 5 };
 	uint8_t valid = 5;
 	struct nx_column col = { .length = 3, .validity = &valid, .data = "abcde", .offsets = offsets };
@@ -128,7 +125,7 @@ NX_TEST(batch)
 	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_batch(nx_buf_str(&b), 4, 1, arena, &out, &err));
 	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_batch(nx_buf_str(&b), UINT64_MAX, 1, arena, &out, &err));
 	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_batch(nx_buf_str(&b), 1ull << 31, 7, arena, &out, &err));
-	struct nx_buf s;
+	static struct nx_buf s;
 	nx_buf_init(&s, 1000);
 	nx_buf_putc(&s, 3);
 	nx_buf_putc(&s, 1);
@@ -138,8 +135,7 @@ NX_TEST(batch)
 
 NX_TEST(error)
 {
-	struct nx_buf b;
-	begin(&b);
+	begin();
 	struct nx_error in, out;
 	nx_fail(&in, NX_E_UNDEFINED_OBJECT, "no table %s", "中");
 	nx_error_native(&in, 13, "42P01");
