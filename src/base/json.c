@@ -24,6 +24,13 @@ static int fail(struct builder *b, const char *what)
 	return 0; /* yajl: cancel */
 }
 
+static int no_memory(struct builder *b)
+{
+	(void)nx_fail(b->err, NX_E_MEMORY, "The body needs too much memory.");
+	b->failed = true;
+	return 0;
+}
+
 static struct nx_json *add(struct builder *b, enum nx_json_kind kind)
 {
 	if (++b->values > MAX_VALUES) {
@@ -32,8 +39,7 @@ static struct nx_json *add(struct builder *b, enum nx_json_kind kind)
 	}
 	struct nx_json *v = nx_arena_zalloc(b->arena, sizeof(*v));
 	if (!v) {
-		(void)nx_fail(b->err, NX_E_MEMORY, "The body needs too much memory.");
-		b->failed = true;
+		no_memory(b);
 		return NULL;
 	}
 	v->kind = kind;
@@ -59,7 +65,7 @@ static int scalar(struct builder *b, enum nx_json_kind kind, const char *p, size
 	if (!v)
 		return 0;
 	v->text = nx_arena_str(b->arena, nx_strn(p, n));
-	return v->text.ptr ? 1 : fail(b, "The body needs too much memory.");
+	return v->text.ptr ? 1 : no_memory(b);
 }
 
 static int on_null(void *ctx)
@@ -118,7 +124,7 @@ static int on_key(void *ctx, const unsigned char *p, size_t n)
 		if (nx_str_eq(m->key, key))
 			return fail(b, "An object has the same key twice.");
 	b->key = nx_arena_str(b->arena, key);
-	return b->key.ptr ? 1 : fail(b, "The body needs too much memory.");
+	return b->key.ptr ? 1 : no_memory(b);
 }
 
 static int on_close(void *ctx)

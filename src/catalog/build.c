@@ -165,9 +165,13 @@ enum nx_code nx_build(const struct nx_vault *vault, const struct nx_request *q,
 		return code;
 	nx_buf_init(&text, CONFIG_MAX);
 	nx_config_show(&cfg, &text);
-	if (text.failed)
+	/* a string is written in runs of 64 KiB at most: failing well below the limit is lack of memory */
+	if (text.failed && text.len > CONFIG_MAX / 2)
 		nx_rules_add(rules, NX_E_CONFIG_INVALID, "DS-004", "config", "config is too long.");
-	code = seal(vault, &cfg, from, a, rules, &sealed, err);
+	else if (text.failed)
+		code = nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (!code)
+		code = seal(vault, &cfg, from, a, rules, &sealed, err);
 	if (!code && rules->count == 0 && options) {
 		code = nx_assemble(q, from, nx_buf_str(&text), sealed, options, ret, err);
 		options = NULL;
@@ -189,7 +193,9 @@ enum nx_code nx_secrets_open(const struct nx_vault *vault, const char *id, struc
 			       "CV-004: the source has stored credentials and the gateway has no "
 			       "vault key.");
 	enum nx_code code = nx_vault_open(vault, nx_str(id), sealed, a, &plain, err);
-	if (!code && nx_json_parse(plain, a, ret, NULL) != NX_OK)
+	if (!code)
+		code = nx_json_parse(plain, a, ret, err);
+	if (code == NX_E_BAD_JSON) /* sealed by us, so never seen without a bug */
 		code = nx_fail(err, NX_E_CREDENTIAL_INVALID,
 			       "CV-001: the stored credentials are damaged.");
 	if (plain.len)

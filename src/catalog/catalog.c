@@ -438,10 +438,13 @@ static enum nx_code replace_with(struct nx_catalog *c, struct nx_snapshot *old,
 			       "The data source is at version %u, not %lld.", old->pub.version,
 			       (long long)q->version);
 	check_name_free(c, q, old, rules);
+	enum nx_code code =
+		nx_secrets_open(c->vault, from.id, old->body->secrets, a, &secrets, err);
 	/* Secrets that do not open are no reason to refuse the PUT that brings new ones. */
-	if (nx_secrets_open(c->vault, from.id, old->body->secrets, a, &secrets, NULL) == NX_OK)
-		from.old_secrets = secrets;
-	enum nx_code code = nx_build(c->vault, q, &from, a, rules, &s, err);
+	if (code && code != NX_E_CREDENTIAL_INVALID)
+		return code;
+	from.old_secrets = secrets;
+	code = nx_build(c->vault, q, &from, a, rules, &s, err);
 	if (secrets)
 		nx_json_wipe(secrets);
 	if (!code)

@@ -928,3 +928,63 @@ NX_TEST(table_against_a_list)
 	}
 	nx_table_done(&t);
 }
+
+/* Whatever is wrong with a config, and wherever a secret stands in it: no text that leaves shows it. */
+NX_TEST(secrets_are_in_no_message)
+{
+	static const char *const values[] = { "\"TOPSECRET\"",	       "[\"TOPSECRET\"]",
+					      "{\"x\":\"TOPSECRET\"}", "{\"TOPSECRET\":1}",
+					      "\"TOP\\u0000SECRET\"",  "\"${env:TOPSECRET}\"",
+					      "\"${file:TOPSECRET}\"", "\"${TOPSECRET\"" };
+	struct nx_catalog *c = open_catalog(NULL, key);
+	char log[128];
+	const char *base = getenv("TMPDIR");
+	NX_CHECK(snprintf(log, sizeof(log), "%s/nx-XXXXXX", base ? base : P_tmpdir) <
+		 (int)sizeof(log));
+	int fd = mkstemp(log), tried = 0;
+	nx_log_setup(NX_LOG_DEBUG, fd, false);
+	for (uint32_t i = 0; i < nx_source_type_count; i++) {
+		const struct nx_option *o = nx_source_type_options(&nx_source_types[i]);
+		for (; o->key; o++) {
+			for (size_t k = 0; o->type == NX_OPT_SECRET && k < NX_COUNTOF(values);
+			     k++, tried++) {
+				struct nx_arena *a = nx_arena_new(0);
+				struct nx_error err;
+				struct nx_str rules = { 0 };
+				const struct nx_data_source *s = NULL;
+				const char *dot = strchr(o->key, '.');
+				/* k 5 and 6 name a variable and a file, 3 is a key: no values */
+				const char *hidden =
+					k == 3 || k == 5 ? "\"TOPSECRET\"" : "TOPSECRET";
+				const char *body =
+					dot ? nx_arena_printf(a,
+							      "{\"name\":\"n\",\"type\":\"%s\","
+							      "\"config\":{\"%.*s\":"
+							      "{\"%s\":%s}}}",
+							      nx_source_types[i].name,
+							      (int)(dot - o->key), o->key, dot + 1,
+							      values[k])
+					    : nx_arena_printf(a,
+							      "{\"name\":\"n\",\"type\":\"%s\","
+							      "\"config\":{\"%s\":%s}}",
+							      nx_source_types[i].name, o->key,
+							      values[k]);
+				nx_error_clear(&err);
+				(void)!nx_catalog_build(c, parse(body, a), a, &rules, &s, &err);
+				if (strstr(err.message, hidden) || strstr(err.detail, hidden) ||
+				    (rules.ptr && strstr(nx_arena_cstr(a, rules), hidden)) ||
+				    (s && strstr(json_of(s), hidden)))
+					nx_test_fail(__FILE__, __LINE__, "%s: %s | " NX_STR_FMT,
+						     body, err.message, NX_STR_ARG(rules));
+				nx_data_source_unref(s);
+				nx_arena_free(a);
+			}
+		}
+	}
+	NX_CHECK(tried > 500);
+	char text[64];
+	NX_EQ_I(0, pread(fd, text, sizeof(text), 0)); /* and nothing was logged */
+	close(fd);
+	unlink(log);
+	nx_catalog_free(c);
+}
