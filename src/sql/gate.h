@@ -13,39 +13,47 @@
 
 enum nx_function_policy {
 	NX_FUNCTIONS_DENY_LIST, /* refuse what is known to be harmful (default) */
-	NX_FUNCTIONS_BUILTIN,   /* allow only what is known to be harmless */
+	NX_FUNCTIONS_BUILTIN, /* allow only what is known to be harmless */
 };
 
 struct nx_gate_policy {
-	bool allow_metadata;   /* SHOW, DESCRIBE, EXPLAIN (never ANALYZE), VALUES, TABLE */
+	bool allow_metadata; /* SHOW, DESCRIBE, EXPLAIN (never ANALYZE), VALUES, TABLE */
 	enum nx_function_policy functions;
-	const struct nx_str *allow; /* functions allowed in addition, lower case; may name schema.fn */
+	const struct nx_str
+		*allow; /* functions allowed in addition, lower case; may name schema.fn */
 	uint32_t nallow;
-	const struct nx_str *deny;  /* refused in addition; wins over allow */
+	const struct nx_str *deny; /* refused in addition; wins over allow */
 	uint32_t ndeny;
-	bool table_paths;      /* FROM 'path' and read_parquet('path') may pass (file sources) */
-	uint32_t max_bytes;    /* 0: 102400 [QV-009] */
-	uint32_t max_joins;    /* 0: 32 [QV-008] */
-	uint32_t max_depth;    /* 0: 16, nested subqueries */
-	uint32_t max_ctes;     /* 0: 64 */
-	uint32_t max_in_list;  /* 0: 10000 */
+	bool second_opinion; /* PostgreSQL: ask the server's own parser too (see opinion.h) */
+	bool table_paths; /* FROM 'path' and read_parquet('path') may pass (file sources) */
+	uint32_t max_bytes; /* 0: 102400 [QV-009] */
+	uint32_t max_joins; /* 0: 32 [QV-008] */
+	uint32_t max_depth; /* 0: 16, nested subqueries */
+	uint32_t max_ctes; /* 0: 64 */
+	uint32_t max_in_list; /* 0: 10000 */
 };
 
-enum nx_statement_kind { NX_STMT_SELECT, NX_STMT_VALUES, NX_STMT_TABLE, NX_STMT_SHOW,
-	NX_STMT_DESCRIBE, NX_STMT_EXPLAIN };
+enum nx_statement_kind {
+	NX_STMT_SELECT,
+	NX_STMT_VALUES,
+	NX_STMT_TABLE,
+	NX_STMT_SHOW,
+	NX_STMT_DESCRIBE,
+	NX_STMT_EXPLAIN
+};
 
 struct nx_table_name {
 	struct nx_str parts[3]; /* catalog, schema, table; unquoted; empty where not given */
-	uint32_t position;      /* byte offset in the SQL */
-	bool path;              /* a file path rather than a name */
+	uint32_t position; /* byte offset in the SQL */
+	bool path; /* a file path rather than a name */
 };
 
 struct nx_verdict {
 	enum nx_statement_kind kind;
-	struct nx_str sql;      /* what to send: trailing ';' cut, '?' in the source's own form;
+	struct nx_str sql; /* what to send: trailing ';' cut, '?' in the source's own form;
 				 * NUL-terminated, in the arena */
 	uint32_t nparams;
-	bool pure;              /* only built-in functions that have no effect and hold no state */
+	bool pure; /* only built-in functions that have no effect and hold no state */
 	struct nx_table_name *tables; /* real tables: CTE names left out, each once */
 	uint32_t ntables;
 };

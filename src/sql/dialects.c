@@ -1,0 +1,77 @@
+/* One row per dialect: how its text is cut into tokens and what its grammar lets happen. */
+#include "sql/lex.h"
+#include "sql/policy.h"
+#include "sql/policy/lists.h"
+
+#define PG_LEX (NX_L_DOLLAR | NX_L_E | NX_L_NUMBERED | NX_L_UQ | NX_L_ID_DOLLAR)
+#define PG_EXPLAIN "verbose"
+#define MYSQL_SHOW                                                                               \
+	"tables databases schemas columns fields index indexes keys create full extended table " \
+	"variables global session local status warnings errors collation character charset "     \
+	"engines triggers events function procedure storage count open package"
+
+static const struct nx_dialect_row rows[NX_DIALECT_COUNT] = {
+	[NX_D_POSTGRESQL] = {
+		.lex = PG_LEX | NX_L_NEST | NX_L_QUESTION | NX_L_HINT,
+		.grammar = NX_G_AS_ANY | NX_G_PG | NX_G_VALUES,
+		.functions = nx_fn_postgresql,
+		.hints = "set",
+		.show = "*",
+		.explain = PG_EXPLAIN,
+	},
+	[NX_D_REDSHIFT] = {
+		.lex = PG_LEX | NX_L_NEST | NX_L_NEST_UNSURE | NX_L_BS_UNSURE,
+		.grammar = NX_G_AS_ANY | NX_G_ASCII_CALLS,
+		.functions = nx_fn_redshift,
+		.show = "*",
+		.explain = PG_EXPLAIN,
+	},
+	[NX_D_MYSQL] = {
+		.lex = NX_L_BS_SINGLE | NX_L_DQ_STRING | NX_L_DQ_BS | NX_L_BACKTICK | NX_L_HASH |
+		       NX_L_DASH_SPACE | NX_L_EXEC | NX_L_HINT | NX_L_AT | NX_L_DIGIT_ID |
+		       NX_L_ID_DOLLAR,
+		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_ASSIGN | NX_G_VALUES,
+		.functions = nx_fn_mysql,
+		.hints = "set_var resource_group max_execution_time query_timeout memory_quota",
+		.show = MYSQL_SHOW,
+		.describe = "extended partitions format tree json traditional",
+		.explain = "extended partitions format tree json traditional verbose logical costs "
+			   "graph dot brief row verbose hint plan_cache true_card_cost plan",
+	},
+	[NX_D_SQLITE] = {
+		.lex = NX_L_BACKTICK | NX_L_BRACKET | NX_L_COLON | NX_L_DOLLAR_NAME |
+		       NX_L_ID_DOLLAR,
+		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_SELF_CTE | NX_G_VALUES,
+		.functions = nx_fn_sqlite,
+		.tables = "pragma_* fsdir zipfile sqlite_dbpage sqlite_dbdata sqlite_dbptr dbstat "
+			  "sqlite_stmt lsdir csv vsv lines completion bytecode tables_used "
+			  "sqlite_memstat wholenumber",
+		.tables_ok = "pragma_table_info pragma_table_xinfo pragma_table_list "
+			     "pragma_index_list pragma_index_info pragma_index_xinfo "
+			     "pragma_foreign_key_list pragma_collation_list "
+			     "pragma_compile_options pragma_function_list pragma_module_list",
+		.explain = "query plan",
+	},
+	[NX_D_DUCKDB] = {
+		.lex = NX_L_DOLLAR | NX_L_E | NX_L_NUMBERED | NX_L_NEST | NX_L_DOLLAR_NAME |
+		       NX_L_ID_DOLLAR,
+		.grammar = NX_G_AS_ANY | NX_G_FROM_FIRST | NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS |
+			   NX_G_PATHS | NX_G_BRACKET_FOR | NX_G_VALUES,
+		.functions = nx_fn_duckdb,
+		.tables = "duckdb_secrets duckdb_logs duckdb_temporary_files "
+			  "duckdb_prepared_statements duckdb_external_file_cache",
+		.show = "tables all databases schemas columns from in create",
+		.describe = "table",
+		.explain = "",
+		.typed_options = "store_rejects rejects_table rejects_scan encryption_config",
+	},
+};
+
+const struct nx_dialect_row *nx_dialect_row(enum nx_dialect d)
+{
+	static const struct nx_fn_list none[] = { { 0, NULL } };
+	static const struct nx_dialect_row closed = { .functions = none };
+	if ((unsigned)d >= NX_DIALECT_COUNT || !rows[d].functions)
+		return &closed;
+	return &rows[d];
+}
