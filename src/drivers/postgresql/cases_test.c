@@ -26,7 +26,8 @@ struct block {
 static void fail_block(const struct block *b, const char *file, const char *what, const char *want,
 		       const char *got)
 {
-	nx_test_fail(file, b->line, "%s\n#  %s\n#  want «%s»\n#  got  «%s»", b->sql, what, want, got);
+	nx_test_fail(file, b->line, "%s\n#  %s\n#  want «%s»\n#  got  «%s»", b->sql, what, want,
+		     got);
 }
 
 static void run_block(struct session *s, struct block *b, const char *file)
@@ -60,7 +61,8 @@ static void add_param(struct block *b, char *text)
 	for (size_t i = 0; i < NX_COUNTOF(kinds); i++)
 		if (strlen(kinds[i]) == n && memcmp(kinds[i], text, n) == 0)
 			v->kind = (enum nx_value_kind)i;
-	(void)!snprintf(b->texts[b->nparams], sizeof(b->texts[0]), "%s", text[n] ? text + n + 1 : "");
+	(void)!snprintf(b->texts[b->nparams], sizeof(b->texts[0]), "%s",
+			text[n] ? text + n + 1 : "");
 	v->text = nx_str(b->texts[b->nparams]);
 	b->nparams++;
 }

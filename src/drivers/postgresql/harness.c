@@ -72,7 +72,8 @@ void session_close(struct session *s)
 
 void session_open_reader(struct session *s)
 {
-	admin("DO $$ BEGIN CREATE ROLE nx_reader LOGIN PASSWORD 'read only' IN ROLE pg_read_all_data;"
+	admin("DO $$ BEGIN CREATE ROLE nx_reader LOGIN PASSWORD 'read only' IN ROLE "
+	      "pg_read_all_data;"
 	      " EXCEPTION WHEN duplicate_object THEN NULL; END $$");
 	session_open(s, (const char *[]){ "username", "nx_reader", "password", "read only", NULL });
 }
@@ -89,8 +90,9 @@ const char *admin(const char *fmt, ...)
 	NX_CHECK(n > 0 && (size_t)n < sizeof(sql));
 	if (!pg) {
 		const char *const k[] = { "host", "port", "user", "password", "dbname", NULL };
-		const char *const v[] = { env("NX_PG_HOST"), env("NX_PG_PORT"), env("NX_PG_USER"),
-					  env("NX_PG_PASSWORD"), "postgres", NULL };
+		const char *const v[] = { env("NX_PG_HOST"), env("NX_PG_PORT"),
+					  env("NX_PG_USER"), env("NX_PG_PASSWORD"),
+					  "postgres",	     NULL };
 		pg = PQconnectdbParams(k, v, 0);
 	}
 	PGresult *r = PQexec(pg, sql);
@@ -156,7 +158,8 @@ struct result run_query(struct session *s, const struct nx_query *q)
 		const struct nx_schema *sc = pg_schema(st);
 		for (uint32_t i = 0; i < sc->nfields; i++)
 			nx_buf_printf(&r.columns, NX_STR_FMT " %s " NX_STR_FMT "\n",
-				      NX_STR_ARG(sc->fields[i].name), nx_type_name(sc->fields[i].type),
+				      NX_STR_ARG(sc->fields[i].name),
+				      nx_type_name(sc->fields[i].type),
 				      NX_STR_ARG(sc->fields[i].native));
 		struct nx_batch b;
 		do {

@@ -21,9 +21,10 @@
  * even then): a gateway's sources must not depend on who started it. */
 enum nx_code pg_init(struct nx_error *err)
 {
-	static const char *const also[] = { "PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGTZ",
-					    "PGDATESTYLE", "PGGEQO", "PGLOCALEDIR", "PGREALM",
-					    "PGCLIENTENCODING", "PGCOLOR" };
+	static const char *const also[] = { "PGSERVICE",   "PGSERVICEFILE", "PGSYSCONFDIR",
+					    "PGTZ",	   "PGDATESTYLE",   "PGGEQO",
+					    "PGLOCALEDIR", "PGREALM",	    "PGCLIENTENCODING",
+					    "PGCOLOR" };
 	for (size_t i = 0; i < NX_COUNTOF(also); i++)
 		unsetenv(also[i]);
 	PQconninfoOption *all = PQconndefaults();
@@ -106,9 +107,9 @@ enum nx_code pg_open(const struct nx_options *opts, struct nx_source **ret, stru
 	s->base.driver = &nx_driver_postgresql;
 	s->opts = opts;
 	s->options = b.data;
-	const char *fallback = !nx_opt_has(opts, "ssl")		? "prefer" :
-			       nx_opt_bool(opts, "ssl", false) ? "require" :
-								  "disable";
+	const char *fallback = !nx_opt_has(opts, "ssl")		 ? "prefer"
+			       : nx_opt_bool(opts, "ssl", false) ? "require"
+								 : "disable";
 	s->sslmode = nx_opt_str(opts, "sslmode", fallback);
 	s->sslrootcert = nx_opt_str(opts, "sslRootCert", NULL);
 	if (!s->sslrootcert)
@@ -172,10 +173,12 @@ static enum nx_code handshake(PGconn *pg, int64_t deadline, struct nx_error *err
 	PQsetNoticeReceiver(pg, drop_notice, NULL);
 	PostgresPollingStatusType st = PGRES_POLLING_WRITING;
 	while (PQstatus(pg) != CONNECTION_BAD && st != PGRES_POLLING_OK) {
-		struct pollfd p = { PQsocket(pg),
-				    st == PGRES_POLLING_READING ? POLLIN : POLLOUT, 0 };
+		struct pollfd p = { PQsocket(pg), st == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+				    0 };
 		int64_t left = deadline - nx_now();
-		int ms = left <= 0 ? 0 : left > 3600000000000LL ? 3600000 : (int)(left / 1000000) + 1;
+		int ms = left <= 0		  ? 0
+			 : left > 3600000000000LL ? 3600000
+						  : (int)(left / 1000000) + 1;
 		int n = left <= 0 ? 0 : poll(&p, 1, ms);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -252,13 +255,11 @@ enum nx_code pg_connect(struct nx_source *ns, int64_t deadline, struct nx_conn *
 	enum nx_code code = pg_cache_init(&c->cache, s->nstmts, err);
 	if (!code) {
 		c->pg = start(s);
-		code = c->pg ? handshake(c->pg, deadline, err) :
-			       nx_fail(err, NX_E_MEMORY, "Out of memory.");
+		code = c->pg ? handshake(c->pg, deadline, err)
+			     : nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	}
 	if (!code)
 		code = assert_session(c->pg, err);
-	if (!code && !(c->cancel = PQgetCancel(c->pg)))
-		code = nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	if (!code) {
 		c->fd = PQsocket(c->pg);
 		c->ssl = PQsslStruct(c->pg, "OpenSSL");
@@ -283,7 +284,6 @@ void pg_disconnect(struct nx_conn *nc)
 	/* Terminate goes out only if it fits: PQfinish must not wait for a peer that is gone. */
 	if (c->pg)
 		PQsetnonblocking(c->pg, 1);
-	PQfreeCancel(c->cancel);
 	PQfinish(c->pg);
 	nx_builder_free(c->stream.builder);
 	nx_buf_done(&c->stream.json);
@@ -350,9 +350,9 @@ enum nx_code pg_reset(struct nx_conn *nc, int64_t deadline, struct nx_error *err
 		code = pg_recv(c, deadline, &m, err);
 		if (!code && m.type == 'E') {
 			struct pg_fault f;
-			code = pg_fault_parse(m.p, m.len, &f) ?
-				       pg_fail_fault(&f, NX_STR(""), 0, false, err) :
-				       nx_fail(err, NX_E_PROTOCOL, "A malformed error message.");
+			code = pg_fault_parse(m.p, m.len, &f)
+				       ? pg_fail_fault(&f, NX_STR(""), 0, false, err)
+				       : nx_fail(err, NX_E_PROTOCOL, "A malformed error message.");
 		} else if (!code && m.type == 'D') {
 			clean = m.len == 7 && m.p[6] == '0'; /* the last row counts */
 		}
@@ -364,17 +364,10 @@ enum nx_code pg_reset(struct nx_conn *nc, int64_t deadline, struct nx_error *err
 	return code;
 }
 
-/* Opens a connection of its own; libpq has put the session's keepalive and user timeouts on it. */
-void pg_cancel(struct nx_conn *nc)
-{
-	struct pg_conn *c = (struct pg_conn *)nc;
-	char why[256];
-	(void)!PQcancel(c->cancel, why, sizeof(why));
-}
-
 enum nx_conn_state pg_conn_state(const struct pg_conn *c, bool pure)
 {
-	if (c->broken || c->unsynced > 0 || c->types.count >= PG_TYPES_MAX)
+	if (c->broken || c->unsynced > 0 || c->types.count >= PG_TYPES_MAX ||
+	    atomic_load(&c->cancel_late))
 		return NX_CONN_BROKEN;
 	return pure && c->tx == 'I' ? NX_CONN_CLEAN : NX_CONN_DIRTY;
 }

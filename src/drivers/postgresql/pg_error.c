@@ -17,19 +17,32 @@ bool pg_fault_parse(const char *p, size_t len, struct pg_fault *ret)
 			if (s.len == 5)
 				memcpy(f.sqlstate, s.ptr, 5);
 			break;
-		case 'M': f.message = s; break;
-		case 'D': f.detail = s; break;
-		case 'H': f.hint = s; break;
-		case 'W': f.context = s; break;
-		case 'R': f.routine = s; break;
-		case 'V': f.fatal = nx_str_is(s, "FATAL") || nx_str_is(s, "PANIC"); break;
+		case 'M':
+			f.message = s;
+			break;
+		case 'D':
+			f.detail = s;
+			break;
+		case 'H':
+			f.hint = s;
+			break;
+		case 'W':
+			f.context = s;
+			break;
+		case 'R':
+			f.routine = s;
+			break;
+		case 'V':
+			f.fatal = nx_str_is(s, "FATAL") || nx_str_is(s, "PANIC");
+			break;
 		case 'P': {
 			uint64_t v;
 			if (nx_str_to_u64(s, &v) && v <= INT32_MAX)
 				f.position = (uint32_t)v;
 			break;
 		}
-		default: break;
+		default:
+			break;
 		}
 	}
 	*ret = f;
@@ -152,7 +165,8 @@ static unsigned parameter_number(struct nx_str context)
 {
 	const char *p = context.len ? memmem(context.ptr, context.len, "parameter $", 11) : NULL;
 	unsigned n = 0;
-	for (p = p ? p + 11 : NULL; p && p < context.ptr + context.len && *p >= '0' && *p <= '9'; p++)
+	for (p = p ? p + 11 : NULL; p && p < context.ptr + context.len && *p >= '0' && *p <= '9';
+	     p++)
 		n = n < 100000 ? n * 10 + (unsigned)(*p - '0') : n;
 	return n;
 }
@@ -178,9 +192,11 @@ enum nx_code pg_fail_fault(const struct pg_fault *f, struct nx_str sql, uint32_t
 	if (values)
 		nx_error_detail(err, "in " NX_STR_FMT, NX_STR_ARG(f->routine));
 	else
-		nx_error_detail(err, "in " NX_STR_FMT "; detail: " NX_STR_FMT "; hint: " NX_STR_FMT
-				"; context: " NX_STR_FMT, NX_STR_ARG(f->routine),
-				NX_STR_ARG(f->detail), NX_STR_ARG(f->hint), NX_STR_ARG(f->context));
+		nx_error_detail(err,
+				"in " NX_STR_FMT "; detail: " NX_STR_FMT "; hint: " NX_STR_FMT
+				"; context: " NX_STR_FMT,
+				NX_STR_ARG(f->routine), NX_STR_ARG(f->detail), NX_STR_ARG(f->hint),
+				NX_STR_ARG(f->context));
 	if (f->position && sql.len) {
 		size_t at = char_offset(sql, f->position - 1);
 		nx_error_at(err, at, sql.ptr + at, token_len(sql, at));

@@ -13,6 +13,7 @@
 #define NX_PG_INT_H
 
 #include <libpq-fe.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,8 @@ enum {
 	PG_MSG_MAX = 256 << 20,      /* bytes of one message: the largest row */
 	PG_OUT_MAX = 256 << 20,      /* bytes of one request */
 	PG_FIRST_ROWS = 64,          /* rows of the first batch */
+	PG_CANCEL_MS = 3000,         /* cancel() from outside */
+	PG_ABANDON_MS = 500,         /* release(): for the cancel request */
 	PG_DRAIN_MS = 200,           /* release(): time to see a cancelled query end */
 	PG_ENDED_MS = 1000,          /* release(): time for the last message of a finished one */
 	PG_KEPT_BUILDERS = 32,
@@ -130,6 +133,7 @@ struct pg_stream {
 	bool big;          /* a row was large: do not keep the builder */
 	int skip;          /* stage BEGIN: commands still to complete before the query's */
 	bool failed;
+	bool stale;        /* failed in a way that preparing again may heal */
 	int64_t deadline;
 	uint32_t batch_rows; /* now */
 	uint32_t max_rows;
@@ -152,7 +156,7 @@ struct pg_conn {
 	struct nx_conn base;
 	struct pg_source *src;
 	PGconn *pg;
-	PGcancel *cancel;
+	atomic_bool cancel_late; /* a cancel request is still under way */
 	void *ssl; /* SSL of libpq, or NULL */
 	int fd;
 	struct pg_in in;
@@ -215,6 +219,7 @@ uint16_t pg_cut_u16(struct pg_cut *k);
 struct nx_str pg_cut_str(struct pg_cut *k); /* up to a NUL */
 
 /* pg_error.c */
+/* Points into the message it was parsed from. */
 struct pg_fault {
 	char sqlstate[6];
 	struct nx_str message, detail, hint, context, routine;
@@ -238,8 +243,11 @@ enum nx_code pg_connect(struct nx_source *s, int64_t deadline, struct nx_conn **
 void pg_disconnect(struct nx_conn *nc);
 bool pg_check(struct nx_conn *nc);
 enum nx_code pg_reset(struct nx_conn *nc, int64_t deadline, struct nx_error *err);
-void pg_cancel(struct nx_conn *nc);
 enum nx_conn_state pg_conn_state(const struct pg_conn *c, bool pure);
+
+/* pg_cancel.c */
+void pg_cancel(struct nx_conn *nc);
+void pg_cancel_within(struct pg_conn *c, int64_t ms);
 
 /* pg_types.c */
 const struct pg_type *pg_type_static(uint32_t oid); /* typmod -1; NULL: not one of the table */

@@ -43,8 +43,8 @@ static void put_bind(struct pg_conn *c, const struct pg_stmt *s, const struct nx
 	pg_msg_end(b, at);
 }
 
-static enum nx_code send_query(struct pg_conn *c, const struct pg_stmt *s,
-			       const struct nx_query *q, struct nx_error *err)
+static enum nx_code send_query(struct pg_conn *c, const struct pg_stmt *s, const struct nx_query *q,
+			       struct nx_error *err)
 {
 	struct pg_stream *st = &c->stream;
 	if (c->tx != 'I')
@@ -58,7 +58,7 @@ static enum nx_code send_query(struct pg_conn *c, const struct pg_stmt *s,
 		pg_put_run(c, NX_STR("ROLLBACK"));
 	pg_put_sync(c);
 	st->stage = st->skip ? PG_S_BEGIN : PG_S_ROWS;
-	st->bound = st->failed = false;
+	st->bound = st->failed = st->stale = false;
 	return pg_send(c, q->deadline, err);
 }
 
@@ -79,17 +79,19 @@ static void abandon(struct pg_conn *c)
 {
 	if (c->broken)
 		return;
-	pg_cancel(&c->base);
+	pg_cancel_within(c, PG_ABANDON_MS);
 	(void)!pg_drain(c, nx_now() + PG_DRAIN_MS * 1000000LL, NULL);
 }
 
 /* Everything but DataRow. */
 static enum nx_code on_message(struct pg_stream *st, const struct pg_msg *m, struct nx_str sql,
-			       struct pg_fault *fault, struct nx_error *err)
+			       struct nx_error *err)
 {
 	struct pg_conn *c = st->conn;
+	struct pg_fault fault; /* points into the message */
 	switch (m->type) {
-	case '1': return NX_OK;
+	case '1':
+		return NX_OK;
 	case '2':
 		st->bound |= st->stage == PG_S_ROWS;
 		return NX_OK;
@@ -105,13 +107,15 @@ static enum nx_code on_message(struct pg_stream *st, const struct pg_msg *m, str
 		st->stage = PG_S_DONE;
 		return NX_OK;
 	case 'E':
-		if (!pg_fault_parse(m->p, m->len, fault))
+		if (!pg_fault_parse(m->p, m->len, &fault))
 			break;
-		c->broken |= fault->fatal;
+		c->broken |= fault.fatal;
+		st->stale = pg_fault_stale(&fault);
 		st->failed = true;
 		st->stage = PG_S_TAIL;
-		return pg_fail_fault(fault, sql, st->stmt->nparams, !st->bound, err);
-	default: break;
+		return pg_fail_fault(&fault, sql, st->stmt->nparams, !st->bound, err);
+	default:
+		break;
 	}
 	c->broken = true;
 	return nx_fail(err, NX_E_PROTOCOL, "The source sent a message that makes no sense.");
@@ -119,7 +123,7 @@ static enum nx_code on_message(struct pg_stream *st, const struct pg_msg *m, str
 
 /* Waits for the first row, the end or an error. */
 static enum nx_code first_answer(struct pg_stream *st, const struct nx_query *q,
-				 struct pg_fault *fault, struct nx_error *err)
+				 struct nx_error *err)
 {
 	struct pg_conn *c = st->conn;
 	while (st->stage == PG_S_BEGIN || st->stage == PG_S_ROWS) {
@@ -131,7 +135,7 @@ static enum nx_code first_answer(struct pg_stream *st, const struct nx_query *q,
 			pg_unread(c, &m);
 			return NX_OK;
 		}
-		code = on_message(st, &m, q->sql, fault, err);
+		code = on_message(st, &m, q->sql, err);
 		if (code)
 			return code;
 	}
@@ -150,13 +154,13 @@ static enum nx_code run(struct pg_conn *c, const struct nx_query *q, bool *ret_s
 			return code;
 	}
 	if (q->nparams != s->nparams)
-		return nx_fail(err, NX_E_PARAMETER_COUNT, "The statement takes %u parameters, not %u.",
-			       s->nparams, q->nparams);
+		return nx_fail(err, NX_E_PARAMETER_COUNT,
+			       "The statement takes %u parameters, not %u.", s->nparams,
+			       q->nparams);
 	st->stmt = s;
-	struct pg_fault fault = { 0 };
 	enum nx_code code = send_query(c, s, q, err);
 	if (!code)
-		code = first_answer(st, q, &fault, err);
+		code = first_answer(st, q, err);
 	if (!code)
 		return NX_OK;
 	if (st->stage == PG_S_TAIL)
@@ -164,7 +168,7 @@ static enum nx_code run(struct pg_conn *c, const struct nx_query *q, bool *ret_s
 	else
 		abandon(c);
 	st->stage = PG_S_IDLE;
-	if (st->failed && pg_fault_stale(&fault) && !c->broken) {
+	if (st->stale && !c->broken) {
 		pg_cache_drop(c, s);
 		*ret_stale = true;
 	}
@@ -235,8 +239,10 @@ const struct nx_schema *pg_schema(struct nx_stream *nst)
 static enum nx_code bad_value(struct pg_stream *st, uint32_t col, struct nx_error *err)
 {
 	const struct nx_field *f = &st->stmt->schema.fields[col];
-	nx_fail(err, NX_E_DATA_ERROR, "Column %u (" NX_STR_FMT ") has a value that is not " NX_STR_FMT
-		" in the session's format.", col + 1, NX_STR_ARG(f->name), NX_STR_ARG(f->native));
+	nx_fail(err, NX_E_DATA_ERROR,
+		"Column %u (" NX_STR_FMT ") has a value that is not " NX_STR_FMT
+		" in the session's format.",
+		col + 1, NX_STR_ARG(f->name), NX_STR_ARG(f->native));
 	nx_error_native(err, 0, "22000");
 	return NX_E_DATA_ERROR;
 }
@@ -364,11 +370,10 @@ static enum nx_code fill_batch(struct pg_stream *st, struct nx_error *err)
 			return code;
 		if (m.type == 0)
 			return NX_OK;
-		struct pg_fault fault;
 		if (NX_LIKELY(m.type == 'D'))
 			code = add_row(st, m.p, m.len, err);
 		else
-			code = on_message(st, &m, st->stmt->sql, &fault, err);
+			code = on_message(st, &m, st->stmt->sql, err);
 		if (code)
 			return code;
 	}

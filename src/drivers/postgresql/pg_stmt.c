@@ -191,14 +191,21 @@ static enum nx_code described(struct pg_conn *c, struct pg_stmt *s, struct descr
 			else if (!failed)
 				failed = nx_fail(err, NX_E_PROTOCOL, "A malformed error message.");
 			break;
-		case 't': s->nparams = pg_cut_u16(&k); break;
-		case 'T':
-			answered = rows = true;
-			if (!describe_parse(d, m.p, m.len))
-				failed = nx_fail(err, NX_E_PROTOCOL, "A malformed row description.");
+		case 't':
+			s->nparams = pg_cut_u16(&k);
 			break;
-		case 'n': answered = true; break;
-		default: break;
+		case 'T':
+			if (!answered && describe_parse(d, m.p, m.len)) {
+				answered = rows = true;
+				break;
+			}
+			c->broken = true;
+			return nx_fail(err, NX_E_PROTOCOL, "A malformed row description.");
+		case 'n':
+			answered = true;
+			break;
+		default:
+			break;
 		}
 	}
 	if (failed)

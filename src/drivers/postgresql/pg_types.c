@@ -9,13 +9,20 @@
 
 enum { MAX_NESTING = 8, MAX_CELLS = 1700 * 3 };
 
-#define PG_TYPE(oid_, native_, type_, conv_)                                                  \
-	static const struct pg_type pgt_##oid_ = { .oid = oid_, .typmod = -1, .type = NX_T_##type_, \
-						    .conv = PG_CV_##conv_, .native = native_ };
-#define PG_ARRAY(oid_, native_, elem_, delim_)                                               \
-	static const struct pg_type pgt_##oid_ = { .oid = oid_, .typmod = -1, .type = NX_T_LIST, \
-						    .conv = PG_CV_ARRAY, .native = native_, \
-						    .elem = &pgt_##elem_, .delim = delim_ };
+#define PG_TYPE(oid_, native_, type_, conv_)                              \
+	static const struct pg_type pgt_##oid_ = { .oid = oid_,           \
+						   .typmod = -1,          \
+						   .type = NX_T_##type_,  \
+						   .conv = PG_CV_##conv_, \
+						   .native = native_ };
+#define PG_ARRAY(oid_, native_, elem_, delim_)                           \
+	static const struct pg_type pgt_##oid_ = { .oid = oid_,          \
+						   .typmod = -1,         \
+						   .type = NX_T_LIST,    \
+						   .conv = PG_CV_ARRAY,  \
+						   .native = native_,    \
+						   .elem = &pgt_##elem_, \
+						   .delim = delim_ };
 #include "pg_types.def"
 #undef PG_TYPE
 #undef PG_ARRAY
@@ -86,15 +93,32 @@ static bool modified(const struct pg_type *base, int32_t mod, struct pg_type *re
 		ret->scale = (((mod - 4) & 0x7ff) ^ 1024) - 1024;
 		snprintf(name, 64, "numeric(%d,%d)", ret->precision, ret->scale);
 		return true;
-	case 1042: snprintf(name, 64, "character(%d)", mod - 4); return mod > 4;
-	case 1043: snprintf(name, 64, "character varying(%d)", mod - 4); return mod > 4;
-	case 1560: snprintf(name, 64, "bit(%d)", mod); return mod > 0;
-	case 1562: snprintf(name, 64, "bit varying(%d)", mod); return mod > 0;
-	case 1083: snprintf(name, 64, "time(%d) without time zone", mod); return mod >= 0;
-	case 1266: snprintf(name, 64, "time(%d) with time zone", mod); return mod >= 0;
-	case 1114: snprintf(name, 64, "timestamp(%d) without time zone", mod); return mod >= 0;
-	case 1184: snprintf(name, 64, "timestamp(%d) with time zone", mod); return mod >= 0;
-	default: return false;
+	case 1042:
+		snprintf(name, 64, "character(%d)", mod - 4);
+		return mod > 4;
+	case 1043:
+		snprintf(name, 64, "character varying(%d)", mod - 4);
+		return mod > 4;
+	case 1560:
+		snprintf(name, 64, "bit(%d)", mod);
+		return mod > 0;
+	case 1562:
+		snprintf(name, 64, "bit varying(%d)", mod);
+		return mod > 0;
+	case 1083:
+		snprintf(name, 64, "time(%d) without time zone", mod);
+		return mod >= 0;
+	case 1266:
+		snprintf(name, 64, "time(%d) with time zone", mod);
+		return mod >= 0;
+	case 1114:
+		snprintf(name, 64, "timestamp(%d) without time zone", mod);
+		return mod >= 0;
+	case 1184:
+		snprintf(name, 64, "timestamp(%d) with time zone", mod);
+		return mod >= 0;
+	default:
+		return false;
 	}
 }
 
@@ -183,12 +207,12 @@ static enum nx_code attributes(struct pg_conn *c, struct nx_arena *a, const char
 			       struct pg_type *t, int depth, int64_t deadline, struct nx_error *err)
 {
 	struct cells *r = NULL;
-	enum nx_code code =
-		ask(c, a,
-		    NX_STR("SELECT attname, atttypid, atttypmod FROM pg_catalog.pg_attribute "
-			   "WHERE attrelid = $1::pg_catalog.oid AND attnum > 0 AND NOT attisdropped "
-			   "ORDER BY attnum"),
-		    1, &relid, deadline, &r, err);
+	enum nx_code code = ask(
+		c, a,
+		NX_STR("SELECT attname, atttypid, atttypmod FROM pg_catalog.pg_attribute "
+		       "WHERE attrelid = $1::pg_catalog.oid AND attnum > 0 AND NOT attisdropped "
+		       "ORDER BY attnum"),
+		1, &relid, deadline, &r, err);
 	if (code)
 		return code;
 	uint32_t n = r->n / 3;
@@ -225,12 +249,12 @@ static enum nx_code lookup(struct pg_conn *c, uint32_t oid, int32_t typmod, int 
 	snprintf(mod_text, sizeof(mod_text), "%d", typmod);
 	const char *const args[] = { oid_text, mod_text };
 	struct cells *r = NULL;
-	enum nx_code code =
-		ask(c, a,
-		    NX_STR("SELECT pg_catalog.format_type(oid, $2::pg_catalog.int4), typtype, "
-			   "typcategory, typlen, typelem, typdelim, typbasetype, typtypmod, typrelid "
-			   "FROM pg_catalog.pg_type WHERE oid = $1::pg_catalog.oid"),
-		    2, args, deadline, &r, err);
+	enum nx_code code = ask(
+		c, a,
+		NX_STR("SELECT pg_catalog.format_type(oid, $2::pg_catalog.int4), typtype, "
+		       "typcategory, typlen, typelem, typdelim, typbasetype, typtypmod, typrelid "
+		       "FROM pg_catalog.pg_type WHERE oid = $1::pg_catalog.oid"),
+		2, args, deadline, &r, err);
 	const struct pg_type *base = pg_type_static(oid);
 	struct pg_type t = { .oid = oid, .type = NX_T_STRING, .conv = PG_CV_COPY };
 	if (base)

@@ -4,7 +4,7 @@
  * than passed on, so a function that changes DateStyle in mid-query gets an error, not a wrong date. */
 #include "pg_int.h"
 
-enum { MAX_DEPTH = 32 };
+enum { MAX_DEPTH = 32, MAX_DIMENSIONS = 6 };
 
 static bool digit(char ch)
 {
@@ -183,7 +183,8 @@ static int hex(char ch)
 /* "\x0aff" as a base64 JSON string. */
 static bool put_base64(struct nx_buf *b, struct nx_str text)
 {
-	static const char abc[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char abc[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	if (text.len < 2 || text.len % 2 || text.ptr[0] != '\\' || text.ptr[1] != 'x')
 		return false;
 	const char *p = text.ptr + 2, *end = text.ptr + text.len;
@@ -289,45 +290,38 @@ static bool array_json(struct nx_buf *b, const struct pg_type *t, struct nx_str 
 	const char stop[] = { t->delim, '}', '\0' };
 	struct nx_buf tmp;
 	nx_buf_init(&tmp, PG_MSG_MAX);
+	enum { FIRST, AFTER_COMMA, AFTER_VALUE } at = FIRST;
 	int open = 0;
-	bool ok = false, value = false; /* value: something stands before us at this level */
 	while (p < end && !b->failed) {
-		if (*p == '{') {
-			if (value || open == 6)
-				break;
+		struct nx_str s;
+		bool quoted;
+		if (*p == '{' && at != AFTER_VALUE && open < MAX_DIMENSIONS) {
 			nx_buf_putc(b, '[');
 			open++;
 			p++;
-			continue;
-		}
-		if (*p == '}') {
-			if (open == 0)
-				break;
+			at = FIRST;
+		} else if (*p == '}' && at != AFTER_COMMA && open > 0) {
 			nx_buf_putc(b, ']');
-			value = true;
 			p++;
-			if (--open == 0) {
-				ok = p == end;
+			at = AFTER_VALUE;
+			if (--open == 0)
 				break;
-			}
-			continue;
-		}
-		if (*p == t->delim && value && open > 0) {
+		} else if (*p == t->delim && at == AFTER_VALUE && open > 0) {
 			nx_buf_putc(b, ',');
-			value = false;
 			p++;
-			continue;
+			at = AFTER_COMMA;
+		} else {
+			if (at == AFTER_VALUE || open == 0 || *p == '{' ||
+			    !item(&p, end, stop, &tmp, &s, &quoted) || (s.len == 0 && !quoted))
+				break;
+			if (!quoted && nx_str_ieq(s, NX_STR("NULL")))
+				nx_buf_puts(b, "null");
+			else if (!pg_value_json(b, t->elem, s, depth + 1))
+				break;
+			at = AFTER_VALUE;
 		}
-		struct nx_str s;
-		bool quoted;
-		if (value || open == 0 || !item(&p, end, stop, &tmp, &s, &quoted))
-			break;
-		if (!quoted && nx_str_ieq(s, NX_STR("NULL")))
-			nx_buf_puts(b, "null");
-		else if (!pg_value_json(b, t->elem, s, depth + 1))
-			break;
-		value = true;
 	}
+	bool ok = open == 0 && at == AFTER_VALUE && p == end;
 	nx_buf_done(&tmp);
 	return ok;
 }
@@ -378,22 +372,30 @@ bool pg_value_json(struct nx_buf *b, const struct pg_type *t, struct nx_str s, i
 	if (depth > MAX_DEPTH)
 		return false;
 	switch (t->conv) {
-	case PG_CV_ARRAY: return array_json(b, t, s, depth);
-	case PG_CV_RECORD: return record_json(b, t, s, depth);
-	case PG_CV_VECTOR: return vector_json(b, s);
-	case PG_CV_BYTES: return put_base64(b, s);
-	case PG_CV_BOOL: nx_buf_puts(b, nx_str_is(s, "t") ? "true" : "false"); return true;
+	case PG_CV_ARRAY:
+		return array_json(b, t, s, depth);
+	case PG_CV_RECORD:
+		return record_json(b, t, s, depth);
+	case PG_CV_VECTOR:
+		return vector_json(b, s);
+	case PG_CV_BYTES:
+		return put_base64(b, s);
+	case PG_CV_BOOL:
+		nx_buf_puts(b, nx_str_is(s, "t") ? "true" : "false");
+		return true;
 	case PG_CV_DATE:
 	case PG_CV_TIMETZ:
 	case PG_CV_TIMESTAMP:
-	case PG_CV_TIMESTAMPTZ: return put_converted(b, t, s);
+	case PG_CV_TIMESTAMPTZ:
+		return put_converted(b, t, s);
 	case PG_CV_JSON: {
 		char *room = nx_buf_reserve(b, s.len);
 		if (room)
 			b->len += pg_json_line(s.ptr, s.len, room);
 		return true;
 	}
-	case PG_CV_COPY: break;
+	case PG_CV_COPY:
+		break;
 	}
 	if (t->type >= NX_T_INT8 && t->type <= NX_T_DECIMAL)
 		return put_number(b, s);

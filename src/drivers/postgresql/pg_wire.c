@@ -179,7 +179,8 @@ enum nx_code pg_send(struct pg_conn *c, int64_t deadline, struct nx_error *err)
 			return lost(c, "poll", errno, err);
 		if (ready == 0) {
 			c->broken = true; /* the server has part of a message */
-			return nx_fail(err, NX_E_QUERY_TIMEOUT, "The query ran longer than its limit.");
+			return nx_fail(err, NX_E_QUERY_TIMEOUT,
+				       "The query ran longer than its limit.");
 		}
 	}
 	if (c->out.cap > 1 << 20)

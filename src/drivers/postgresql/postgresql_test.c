@@ -29,8 +29,9 @@ NX_TEST(point_query)
 		NX_EQ_I(NX_CONN_CLEAN, r.state);
 		result_done(&r);
 	}
-	NX_EQ_S("1", one(&s, "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%* 6%' "
-			     "AND name LIKE 'nx%' AND NOT statement LIKE '%pg_prepared%'"));
+	NX_EQ_S("1",
+		one(&s, "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%* 6%' "
+			"AND name LIKE 'nx%' AND NOT statement LIKE '%pg_prepared%'"));
 	session_close(&s);
 }
 
@@ -68,13 +69,12 @@ NX_TEST(environment_is_ignored)
 NX_TEST(settings)
 {
 	struct session s;
-	session_open(&s, (const char *[]){ "searchPath", "\"a b\", pg_catalog", "lockTimeout", "1.5",
-					   "applicationName", "it's me", NULL });
+	session_open(&s, (const char *[]){ "searchPath", "\"a b\", pg_catalog", "lockTimeout",
+					   "1.5", "applicationName", "it's me", NULL });
 	NX_EQ_S("\"a b\", pg_catalog", one(&s, "SELECT current_setting('search_path')"));
 	NX_EQ_S("1500ms", one(&s, "SELECT current_setting('lock_timeout')"));
 	NX_EQ_S("it's me", one(&s, "SELECT current_setting('application_name')"));
-	NX_EQ_S("1min",
-		one(&s, "SELECT current_setting('idle_in_transaction_session_timeout')"));
+	NX_EQ_S("1min", one(&s, "SELECT current_setting('idle_in_transaction_session_timeout')"));
 	session_close(&s);
 	session_open(&s, (const char *[]){ "schema", "We\"ird", NULL });
 	NX_EQ_S("\"We\"\"ird\"", one(&s, "SELECT current_setting('search_path')"));
@@ -224,8 +224,10 @@ NX_TEST(rows_leave_before_the_query_ends)
 	struct session s;
 	session_open(&s, NULL);
 	/* 9 kB of rows fill the server's buffer, then it sleeps. */
-	struct nx_query q = query_of("SELECT repeat('x', 1000) FROM generate_series(1, 9) UNION ALL "
-				     "SELECT pg_sleep(3)::text", true);
+	struct nx_query q =
+		query_of("SELECT repeat('x', 1000) FROM generate_series(1, 9) UNION ALL "
+			 "SELECT pg_sleep(3)::text",
+			 true);
 	struct nx_stream *st;
 	enum nx_conn_state state;
 	struct nx_error err;
@@ -273,7 +275,9 @@ static void *cancel_soon(void *arg)
 static bool active(const char *tag)
 {
 	return strcmp(admin("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND "
-			    "pid <> pg_backend_pid() AND query LIKE '%%%s%%'", tag), "0") != 0;
+			    "pid <> pg_backend_pid() AND query LIKE '%%%s%%'",
+			    tag),
+		      "0") != 0;
 }
 
 NX_TEST(cancel_from_another_thread)
@@ -394,9 +398,11 @@ NX_TEST(connect_refusals)
 	check_connect((const char *[]){ "password", "secret", NULL }, NX_E_SOURCE_AUTH, "28P01");
 	check_connect((const char *[]){ "username", "nx_nobody", NULL }, NX_E_SOURCE_AUTH, "28P01");
 	check_connect((const char *[]){ "password", "", NULL }, NX_E_SOURCE_AUTH, "");
-	check_connect((const char *[]){ "database", "nx_nothing", NULL }, NX_E_SOURCE_DOWN, "3D000");
+	check_connect((const char *[]){ "database", "nx_nothing", NULL }, NX_E_SOURCE_DOWN,
+		      "3D000");
 	check_connect((const char *[]){ "port", "1", NULL }, NX_E_SOURCE_DOWN, "");
-	check_connect((const char *[]){ "host", "no-such-host.invalid", NULL }, NX_E_SOURCE_DOWN, "");
+	check_connect((const char *[]){ "host", "no-such-host.invalid", NULL }, NX_E_SOURCE_DOWN,
+		      "");
 	check_connect((const char *[]){ "ssl", "true", NULL }, NX_E_SOURCE_DOWN, "");
 }
 
@@ -412,8 +418,8 @@ NX_TEST(connect_to_a_socket_that_never_answers)
 	struct session s;
 	struct nx_error err;
 	int64_t t = nx_now();
-	NX_EQ_I(NX_E_CONNECT_TIMEOUT, session_try(&s, (const char *[]){ "port", port, NULL },
-						  nx_now() + SEC / 4, &err));
+	NX_EQ_I(NX_E_CONNECT_TIMEOUT,
+		session_try(&s, (const char *[]){ "port", port, NULL }, nx_now() + SEC / 4, &err));
 	NX_CHECK(nx_now() - t >= SEC / 4 && nx_now() - t < SEC);
 	close(fd);
 }
