@@ -13,7 +13,7 @@ import urllib.request
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("BUILD", "build")
-NEXUS = os.path.join(TOP, BUILD, "src/cli/nexus")
+NEXUS = os.path.join(TOP, BUILD, "nexus")
 TICK = os.sysconf("SC_CLK_TCK")
 
 

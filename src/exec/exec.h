@@ -93,8 +93,8 @@ void nx_job_drop(struct nx_job *j, enum nx_conn_state state);
 void nx_job_retry(struct nx_job *j);
 /* The client is slow: leave the quick budgets (see above). On the worker. */
 void nx_job_stalled(struct nx_job *j);
-/* The job is over: `j` may be freed afterwards. Drops a connection still held as BROKEN. */
-void nx_job_end(struct nx_job *j);
+/* The job is over: its connection goes as in nx_job_drop, and `j` may be freed afterwards. */
+void nx_job_end(struct nx_job *j, enum nx_conn_state state);
 
 /* From any thread that knows the job is alive (its own hang-up callback). */
 void nx_job_cancel(struct nx_job *j, enum nx_code reason);

@@ -69,9 +69,11 @@ struct nx_exec {
 	uint64_t n_jobs, n_rejected, n_cancelled, n_timed_out;
 };
 
-/* pool.c; all with the lock held but pool_of, which takes it */
-enum nx_code nx_pool_of(struct nx_exec *e, const struct nx_data_source *ds, struct nx_pool **ret,
-			struct nx_error *err);
+/* pool.c; all with the lock held */
+struct nx_pool *nx_pool_find(struct nx_exec *e, const struct nx_data_source *ds);
+/* Drops the lock around the driver's open(). */
+enum nx_code nx_pool_open(struct nx_exec *e, const struct nx_data_source *ds, struct nx_pool **ret,
+			  struct nx_error *err);
 void nx_pool_unuse(struct nx_pool *p);
 void nx_pool_reap(struct nx_exec *e, int64_t now);
 void nx_pool_close_all(struct nx_exec *e);

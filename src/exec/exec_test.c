@@ -171,10 +171,8 @@ static void run(struct nx_job *j)
 			usleep(1000);
 		atomic_fetch_sub(&running, 1);
 		t->code = atomic_load(&j->cancelled);
-		if (j->source)
-			nx_job_drop(j, t->code ? NX_CONN_BROKEN : t->end);
 	}
-	nx_job_end(j);
+	nx_job_end(j, t->code ? NX_CONN_BROKEN : t->end);
 	atomic_store(&t->done, 1);
 }
 

@@ -15,7 +15,7 @@ static uint32_t bucket_of(const struct nx_data_source *ds)
 	return (uint32_t)(((uintptr_t)ds >> 4) * 0x9e3779b1u) % POOL_BUCKETS;
 }
 
-static struct nx_pool *find(struct nx_exec *e, const struct nx_data_source *ds)
+struct nx_pool *nx_pool_find(struct nx_exec *e, const struct nx_data_source *ds)
 {
 	for (struct nx_pool *p = e->pools[bucket_of(ds)]; p; p = p->next)
 		if (p->ds == ds && !p->closing)
@@ -23,47 +23,47 @@ static struct nx_pool *find(struct nx_exec *e, const struct nx_data_source *ds)
 	return NULL;
 }
 
-enum nx_code nx_pool_of(struct nx_exec *e, const struct nx_data_source *ds, struct nx_pool **ret,
-			struct nx_error *err)
+static enum nx_code make_pool(struct nx_exec *e, const struct nx_data_source *ds,
+			      struct nx_pool **ret, struct nx_error *err)
 {
-	pthread_mutex_lock(&e->lock);
-	struct nx_pool *p = find(e, ds);
-	if (p)
-		p->users++;
-	pthread_mutex_unlock(&e->lock);
-	if (p) {
-		*ret = p;
-		return NX_OK;
-	}
 	if (!ds->driver)
 		return nx_fail(err, NX_E_DRIVER_NOT_BUILT,
 			       "The type %s is known but its driver is not built in.", ds->type->name);
-	struct nx_pool *fresh = calloc(1, sizeof(*fresh));
-	if (!fresh)
+	struct nx_pool *p = calloc(1, sizeof(*p));
+	if (!p)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
-	enum nx_code c = ds->driver->open(ds->options, &fresh->source, err);
+	enum nx_code c = ds->driver->open(ds->options, &p->source, err);
 	if (c) {
-		free(fresh);
+		free(p);
 		return c;
 	}
-	fresh->exec = e;
-	fresh->ds = ds;
+	p->exec = e;
+	p->ds = ds;
 	nx_data_source_ref(ds);
+	*ret = p;
+	return NX_OK;
+}
+
+enum nx_code nx_pool_open(struct nx_exec *e, const struct nx_data_source *ds, struct nx_pool **ret,
+			  struct nx_error *err)
+{
+	struct nx_pool *fresh = NULL;
+	pthread_mutex_unlock(&e->lock);
+	enum nx_code c = make_pool(e, ds, &fresh, err);
 	pthread_mutex_lock(&e->lock);
-	p = find(e, ds);
-	if (!p) {
+	if (c)
+		return c;
+	struct nx_pool *p = nx_pool_find(e, ds);
+	if (p) { /* another thread was faster */
+		fresh->closing = true;
+		fresh->next = e->dead_pools;
+		e->dead_pools = fresh;
+		pthread_cond_signal(&e->helper_wake);
+	} else {
 		uint32_t b = bucket_of(ds);
 		fresh->next = e->pools[b];
 		e->pools[b] = fresh;
 		p = fresh;
-		fresh = NULL;
-	}
-	p->users++;
-	pthread_mutex_unlock(&e->lock);
-	if (fresh) { /* another thread was faster */
-		ds->driver->close(fresh->source);
-		nx_data_source_unref(ds);
-		free(fresh);
 	}
 	*ret = p;
 	return NX_OK;
@@ -111,7 +111,7 @@ void nx_pool_changed(const struct nx_data_source *old, void *exec)
 {
 	struct nx_exec *e = exec;
 	pthread_mutex_lock(&e->lock);
-	struct nx_pool *p = find(e, old);
+	struct nx_pool *p = nx_pool_find(e, old);
 	if (p)
 		close_pool(p);
 	pthread_mutex_unlock(&e->lock);
@@ -263,17 +263,17 @@ enum nx_code nx_job_connect(struct nx_job *j, struct nx_conn **ret, bool *reused
 	struct nx_exec *e = j->exec;
 	pthread_mutex_lock(&e->lock);
 	struct nx_lease *l = pop_idle(p);
-	if (l)
-		p->reuses++;
-	pthread_mutex_unlock(&e->lock);
 	bool old = l != NULL;
-	if (!l) {
+	if (old) {
+		p->reuses++;
+	} else {
+		pthread_mutex_unlock(&e->lock);
 		enum nx_code c = open_lease(j, &l, err);
 		if (c)
 			return c;
+		pthread_mutex_lock(&e->lock);
 	}
-	pthread_mutex_lock(&e->lock);
-	j->lease = l;
+	j->lease = l; /* from here on a cancel reaches the connection */
 	enum nx_code cancelled = atomic_load(&j->cancelled);
 	pthread_mutex_unlock(&e->lock);
 	if (cancelled) { /* before anything was sent: the connection is as good as before */

@@ -160,38 +160,21 @@ static void give_permit_back(struct nx_job *j)
 	nx_sched_grant(j->exec, p);
 }
 
-enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error *err)
+/* Why a job cannot be taken; NX_OK when it can. */
+static enum nx_code no_room(const struct nx_exec *e, const struct nx_pool *p)
 {
-	struct nx_pool *p = NULL;
-	if (j->source) {
-		enum nx_code c = nx_pool_of(e, j->source, &p, err); /* counts a user */
-		if (c)
-			return c;
-	}
-	j->exec = e;
-	j->pool = p;
-	j->lease = NULL;
-	j->permit = j->streaming = j->stream_permit = false;
-	j->cancel_sent = 0;
-	j->started = nx_now();
-	j->started_wall = nx_wall_us();
-	atomic_store(&j->state, NX_JOB_QUEUED);
-
-	pthread_mutex_lock(&e->lock);
-	enum nx_code c = NX_OK;
 	if (e->draining)
-		c = NX_E_SHUTTING_DOWN;
-	else if (e->njobs >= e->cfg.max_jobs)
-		c = NX_E_OVERLOADED;
-	else if (p && p->active >= p->ds->limits.max_pool && p->waiting.n >= p->ds->limits.max_queue)
-		c = NX_E_QUEUE_FULL;
-	if (c) {
-		e->n_rejected++;
-		if (p)
-			nx_pool_unuse(p);
-		pthread_mutex_unlock(&e->lock);
-		return nx_fail(err, c, "%s", nx_code_help(c));
-	}
+		return NX_E_SHUTTING_DOWN;
+	if (e->njobs >= e->cfg.max_jobs)
+		return NX_E_OVERLOADED;
+	if (p && p->active >= p->ds->limits.max_pool && p->waiting.n >= p->ds->limits.max_queue)
+		return NX_E_QUEUE_FULL;
+	return NX_OK;
+}
+
+static void enqueue(struct nx_exec *e, struct nx_job *j)
+{
+	struct nx_pool *p = j->pool;
 	e->n_jobs++;
 	e->njobs++;
 	j->prev = NULL;
@@ -201,19 +184,50 @@ enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error 
 	else
 		pthread_cond_signal(&e->sweeper_wake);
 	e->jobs = j;
-	if (!p || p->active < p->ds->limits.max_pool) {
-		if (p) {
-			p->active++;
-			j->permit = true;
-		}
-		make_ready(e, j);
-		nx_sched_wake(e);
-	} else {
+	if (p)
+		p->users++;
+	if (p && p->active >= p->ds->limits.max_pool) {
 		j->where = PLACE_WAITING;
 		push(&p->waiting, j);
+		return;
 	}
+	if (p) {
+		p->active++;
+		j->permit = true;
+	}
+	make_ready(e, j);
+	nx_sched_wake(e);
+}
+
+enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error *err)
+{
+	j->exec = e;
+	j->pool = NULL;
+	j->lease = NULL;
+	j->permit = j->streaming = j->stream_permit = false;
+	j->cancel_sent = 0;
+	j->started = nx_now();
+	j->started_wall = nx_wall_us();
+	atomic_store(&j->state, NX_JOB_QUEUED);
+
+	pthread_mutex_lock(&e->lock);
+	enum nx_code c = NX_OK;
+	if (j->source) {
+		j->pool = nx_pool_find(e, j->source);
+		if (!j->pool)
+			c = nx_pool_open(e, j->source, &j->pool, err);
+	}
+	if (!c) {
+		c = no_room(e, j->pool);
+		if (c) {
+			e->n_rejected++;
+			(void)nx_fail(err, c, "%s", nx_code_help(c));
+		}
+	}
+	if (!c)
+		enqueue(e, j);
 	pthread_mutex_unlock(&e->lock);
-	return NX_OK;
+	return c;
 }
 
 /* ---- connections of a job ---- */
@@ -271,31 +285,32 @@ static bool settle(struct nx_lease *l, enum nx_conn_state state)
 	return d->reset && d->reset(l->conn, nx_now() + 5 * NX_SEC, &err) == NX_OK;
 }
 
-static void drop_lease(struct nx_job *j, enum nx_conn_state state, bool keep_permit)
+/* The lock is held; `reusable` came from settle(). */
+static void give_lease_back(struct nx_job *j, enum nx_conn_state state, bool reusable)
 {
-	struct nx_exec *e = j->exec;
 	struct nx_lease *l = j->lease;
-	bool reusable = l && settle(l, state);
-	pthread_mutex_lock(&e->lock);
-	if (l) {
-		if (state == NX_CONN_BROKEN && !l->cancelled && !atomic_load(&j->cancelled))
-			l->pool->suspect = nx_now();
-		j->lease = NULL;
-		lease_return(l, reusable);
-	}
-	if (!keep_permit)
-		give_permit_back(j);
-	pthread_mutex_unlock(&e->lock);
+	if (!l)
+		return;
+	if (state == NX_CONN_BROKEN && !l->cancelled && !atomic_load(&j->cancelled))
+		l->pool->suspect = nx_now();
+	j->lease = NULL;
+	lease_return(l, reusable);
 }
 
 void nx_job_drop(struct nx_job *j, enum nx_conn_state state)
 {
-	drop_lease(j, state, false);
+	bool reusable = j->lease && settle(j->lease, state);
+	pthread_mutex_lock(&j->exec->lock);
+	give_lease_back(j, state, reusable);
+	give_permit_back(j);
+	pthread_mutex_unlock(&j->exec->lock);
 }
 
 void nx_job_retry(struct nx_job *j)
 {
-	drop_lease(j, NX_CONN_BROKEN, true);
+	pthread_mutex_lock(&j->exec->lock);
+	give_lease_back(j, NX_CONN_BROKEN, false);
+	pthread_mutex_unlock(&j->exec->lock);
 }
 
 enum nx_code nx_job_detach(struct nx_job *j, struct nx_lease **ret, struct nx_error *err)
@@ -373,12 +388,12 @@ void nx_job_stalled(struct nx_job *j)
 	pthread_mutex_unlock(&e->lock);
 }
 
-void nx_job_end(struct nx_job *j)
+void nx_job_end(struct nx_job *j, enum nx_conn_state state)
 {
 	struct nx_exec *e = j->exec;
-	if (j->lease)
-		drop_lease(j, NX_CONN_BROKEN, false);
+	bool reusable = j->lease && settle(j->lease, state);
 	pthread_mutex_lock(&e->lock);
+	give_lease_back(j, state, reusable);
 	give_permit_back(j);
 	if (j->streaming) {
 		e->streaming--;
@@ -395,7 +410,7 @@ void nx_job_end(struct nx_job *j)
 		nx_pool_unuse(j->pool);
 	j->where = PLACE_NONE;
 	atomic_store(&j->state, NX_JOB_DONE);
-	if (e->njobs == 0)
+	if (e->njobs == 0 && (e->draining || e->stopping))
 		pthread_cond_broadcast(&e->idle);
 	pthread_mutex_unlock(&e->lock);
 }
@@ -541,7 +556,12 @@ enum nx_code nx_exec_start(const struct nx_exec_config *cfg, struct nx_catalog *
 	e->catalog = cat;
 	e->target = e->base_target = e->cfg.workers;
 	e->cancel_tail = &e->cancel_head;
-	pthread_mutex_init(&e->lock, NULL);
+	/* Critical sections are some dozen instructions: spin a little before sleeping. */
+	pthread_mutexattr_t attr;
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&e->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
 	pthread_cond_init(&e->idle, NULL);
 	pthread_cond_init(&e->sweeper_wake, NULL);
 	pthread_cond_init(&e->helper_wake, NULL);
