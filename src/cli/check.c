@@ -1,0 +1,91 @@
+/* nexus check: is the configuration right, and what would each source do? Nothing is written and,
+ * without --connect, nothing is opened. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "cli/client.h"
+#include "exec/exec.h"
+#include "store/store.h"
+
+static void say_layers(const struct nx_driver *d)
+{
+	static const struct {
+		unsigned cap;
+		const char *name;
+	} layers[] = { { NX_CAP_RO_SESSION, "server" },
+		       { NX_CAP_DESCRIBE, "describe" },
+		       { NX_CAP_ONE_STATEMENT, "one statement" },
+		       { NX_CAP_GRANTS, "grants" } };
+	printf("    read-only layers: shape");
+	for (size_t i = 0; i < NX_COUNTOF(layers); i++)
+		if (d->caps & layers[i].cap)
+			printf(", %s", layers[i].name);
+	putchar('\n');
+}
+
+static bool check_source(struct nx_catalog *cat, const struct nx_json *body, bool connect)
+{
+	const struct nx_json *name = nx_json_get(body, "name");
+	printf("source %s\n", name && name->text.ptr ? name->text.ptr : "(no name)");
+	struct nx_arena *a = nx_arena_new(0);
+	struct nx_str rules = { NULL, 0 };
+	struct nx_error err;
+	const struct nx_data_source *s;
+	bool ok = false;
+	if (!a || nx_catalog_build(cat, body, a, &rules, &s, &err)) {
+		printf("    WRONG: %s\n", a ? err.message : "out of memory");
+		nx_arena_free(a);
+		return false;
+	}
+	if (!s->driver) {
+		printf("    %s: known, its driver is not built in\n", s->type->name);
+	} else {
+		printf("    %s by driver %s; at most %u connections, %u streams, queries end after %g s\n",
+		       s->type->name, s->driver->name, s->limits.max_pool, s->limits.max_streams,
+		       s->limits.query_ms / 1000.0);
+		say_layers(s->driver);
+		ok = true;
+	}
+	struct nx_grants g;
+	int64_t took;
+	if (ok && connect) {
+		if (nx_exec_probe(s, nx_now() + (int64_t)s->limits.connect_ms * NX_MS, &g, &took,
+				  &err)) {
+			printf("    cannot connect: %s: %s\n", nx_code_name(err.code), err.message);
+			ok = false;
+		} else {
+			printf("    connected in %.1f ms. %s\n", (double)took / 1e6, g.summary);
+		}
+	}
+	nx_data_source_unref(s);
+	nx_arena_free(a);
+	return ok;
+}
+
+int nx_cmd_check(struct nx_cli *cli)
+{
+	bool connect = nx_cli_switch(cli, "--connect");
+	if (cli->argc > 0) {
+		fputs("usage: nexus check [-c nexus.yaml] [--connect]\n", stderr);
+		return NX_EXIT_USAGE;
+	}
+	struct nx_config cfg;
+	if (!nx_cli_config(cli, &cfg))
+		return NX_EXIT_FAIL;
+	printf("configuration: ok%s%s\n", cli->config_file ? ", " : "",
+	       cli->config_file ? cli->config_file : "");
+	static const uint8_t no_key[32];
+	struct nx_store *store = NULL;
+	struct nx_catalog *cat = NULL;
+	struct nx_error err;
+	bool ok = nx_store_open(":memory:", &store, &err) == NX_OK &&
+		  nx_catalog_open(store, no_key, &cat, &err) == NX_OK;
+	if (!ok)
+		fprintf(stderr, "nexus: %s\n", err.message);
+	for (const struct nx_json *s = cfg.sources && ok ? cfg.sources->first : NULL; s; s = s->next)
+		ok &= check_source(cat, s, connect);
+	nx_catalog_free(cat);
+	nx_store_close(store);
+	nx_config_done(&cfg);
+	return ok ? NX_EXIT_OK : NX_EXIT_FAIL;
+}

@@ -1,0 +1,64 @@
+/* nexus serve: the gateway in the foreground until SIGTERM or SIGINT. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "gate/gateway.h"
+
+static void setup_log(const struct nx_config *cfg)
+{
+	static const char *const levels[] = { "debug", "info", "warn", "error" };
+	const char *want = nx_opt_str(cfg->values, "log.level", "info");
+	enum nx_log_level level = NX_LOG_INFO;
+	for (int i = 0; i < 4; i++)
+		if (strcmp(levels[i], want) == 0)
+			level = (enum nx_log_level)i;
+	nx_log_setup(level, -1, nx_opt_bool(cfg->values, "log.pretty", false));
+}
+
+/* As many descriptors as the system lets us have: a client and a source connection each take one. */
+static void raise_limits(void)
+{
+	struct rlimit l;
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max;
+		if (setrlimit(RLIMIT_NOFILE, &l))
+			nx_log(NX_LOG_WARN, "start", "cannot raise the descriptor limit");
+	}
+}
+
+int nx_cmd_serve(struct nx_cli *cli)
+{
+	if (cli->argc > 0) {
+		fprintf(stderr, "nexus serve: unknown argument %s\n", cli->argv[0]);
+		return NX_EXIT_USAGE;
+	}
+	struct nx_config cfg;
+	if (!nx_cli_config(cli, &cfg))
+		return NX_EXIT_FAIL;
+	setup_log(&cfg);
+	raise_limits();
+	signal(SIGPIPE, SIG_IGN);
+	/* Blocked before any thread exists, so that only sigwait here sees them. */
+	sigset_t stop;
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+
+	struct nx_gateway *gw;
+	struct nx_error err;
+	if (nx_gateway_start(&cfg, &gw, &err)) {
+		nx_log_error(NX_LOG_ERROR, "start", NULL, &err);
+		fprintf(stderr, "nexus: %s\n", err.message);
+		return NX_EXIT_FAIL;
+	}
+	int sig;
+	sigwait(&stop, &sig);
+	nx_gateway_stop(gw);
+	return NX_EXIT_OK;
+}

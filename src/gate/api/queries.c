@@ -1,0 +1,203 @@
+/* Judging, listing and cancelling queries; history. Ids of other people's queries answer 404. */
+#include "base/clock.h"
+#include "gate/api/api.h"
+
+enum nx_code nx_act_validate(struct nx_request *r)
+{
+	enum nx_code c = nx_step_resolve_source(r, r->args.source);
+	if (c)
+		return c;
+	c = nx_step_validate(r);
+	struct nx_buf b;
+	nx_buf_init(&b, (size_t)4 << 20);
+	nx_buf_printf(&b, "{\"valid\":%s,\"dialect\":\"%s\",\"errors\":[", c ? "false" : "true",
+		      nx_dialect_name(r->source->type->dialect));
+	if (c)
+		nx_encode_error(&r->err, &b);
+	nx_buf_puts(&b, "],\"tables\":[");
+	for (uint32_t i = 0; !c && i < r->verdict.ntables; i++) {
+		const struct nx_table_name *t = &r->verdict.tables[i];
+		static const char *const keys[] = { "catalog", "schema", "table" };
+		nx_buf_puts(&b, i ? ",{" : "{");
+		bool any = false;
+		for (int k = 0; k < 3; k++) {
+			if (t->parts[k].len == 0)
+				continue;
+			nx_buf_printf(&b, "%s\"%s\":", any ? "," : "", keys[k]);
+			nx_buf_put_json(&b, t->parts[k]);
+			any = true;
+		}
+		nx_buf_putc(&b, '}');
+	}
+	nx_buf_puts(&b, "]");
+	if (!c)
+		nx_buf_printf(&b, ",\"parameters\":%u", r->verdict.nparams);
+	nx_buf_puts(&b, "}");
+	if (b.failed)
+		c = nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
+	else
+		nx_request_data(r, 200, nx_buf_str(&b)), c = NX_OK;
+	nx_buf_done(&b);
+	return c;
+}
+
+struct listing {
+	struct nx_request *r;
+	struct nx_buf b;
+	struct nx_str only; /* one id; empty: all */
+	uint32_t n;
+	bool all;
+};
+
+static void put_common(struct listing *l, const char *id, const char *state, uint64_t rows,
+		       int64_t started_wall, const char *principal)
+{
+	char when[NX_ISO_LEN];
+	nx_iso_time(started_wall, when);
+	nx_buf_printf(&l->b, "%s{\"id\":\"%s\",\"state\":\"%s\",\"rows\":%llu,\"startedAt\":\"%s\"",
+		      l->n++ ? "," : "", id, state, (unsigned long long)rows, when);
+	nx_buf_puts(&l->b, ",\"principal\":");
+	nx_buf_put_json(&l->b, nx_str(principal));
+}
+
+static void list_job(const struct nx_job *j, void *arg)
+{
+	struct listing *l = arg;
+	if ((!l->all && j->owner != l->r->who.id) || (l->only.len && !nx_str_is(l->only, j->id)))
+		return;
+	put_common(l, j->id, nx_job_state_name(atomic_load(&j->state)), atomic_load(&j->rows),
+		   j->started_wall, j->principal ? j->principal : "");
+	nx_buf_printf(&l->b, ",\"elapsedMs\":%lld", (long long)((nx_now() - j->started) / NX_MS));
+	if (j->source) {
+		nx_buf_printf(&l->b, ",\"dataSourceId\":\"%s\",\"dataSource\":", j->source->id);
+		nx_buf_put_json(&l->b, j->source->name);
+	}
+	if (j->sql.len) {
+		size_t n = j->sql.len > 1000 ? 1000 : j->sql.len;
+		nx_buf_puts(&l->b, ",\"sql\":");
+		nx_buf_put_json(&l->b, nx_strn(j->sql.ptr, n));
+	}
+	nx_buf_putc(&l->b, '}');
+}
+
+/* The spec's words for how a query ended. */
+static const char *end_state(const struct nx_history_record *h)
+{
+	if (nx_str_is(nx_str(h->status), "success"))
+		return "completed";
+	if (nx_str_is(nx_str(h->status), "timeout"))
+		return "timed_out";
+	if (nx_str_is(nx_str(h->status), "canceled"))
+		return "canceled";
+	return "failed";
+}
+
+static void list_done(const struct nx_history_record *h, void *arg)
+{
+	struct listing *l = arg;
+	if ((!l->all && h->owner != l->r->who.id) ||
+	    (l->only.len && !nx_str_is(l->only, h->query_id)) || l->n >= 200)
+		return;
+	if (l->only.len && l->n > 0)
+		return; /* still listed as running */
+	put_common(l, h->query_id, end_state(h), h->rows, h->started_wall, h->principal);
+	nx_buf_printf(&l->b, ",\"elapsedMs\":%llu", (unsigned long long)(h->elapsed_us / 1000));
+	if (h->source_id[0])
+		nx_buf_printf(&l->b, ",\"dataSourceId\":\"%s\"", h->source_id);
+	if (h->code)
+		nx_buf_printf(&l->b, ",\"code\":\"%s\"", nx_code_name(h->code));
+	nx_buf_putc(&l->b, '}');
+}
+
+static void collect(struct nx_request *r, struct listing *l, struct nx_str only)
+{
+	*l = (struct listing){ .r = r,
+			       .only = only,
+			       .all = nx_role_may(r->who.role, NX_RIGHT_SEE_ALL_QUERIES) };
+	nx_buf_init(&l->b, (size_t)8 << 20);
+	nx_exec_list(r->gw->exec, list_job, l);
+	nx_history_recent(r->gw->history, list_done, l);
+}
+
+enum nx_code nx_act_queries(struct nx_request *r)
+{
+	struct listing l;
+	collect(r, &l, NX_STR(""));
+	struct nx_buf b;
+	nx_buf_init(&b, l.b.len + 64);
+	nx_buf_puts(&b, "{\"queries\":[");
+	nx_buf_put_str(&b, nx_buf_str(&l.b));
+	nx_buf_puts(&b, "]}");
+	nx_request_data(r, 200, nx_buf_str(&b));
+	nx_buf_done(&b);
+	nx_buf_done(&l.b);
+	return NX_OK;
+}
+
+enum nx_code nx_act_query_show(struct nx_request *r)
+{
+	struct listing l;
+	collect(r, &l, r->path[0]);
+	enum nx_code c = NX_OK;
+	if (l.n == 0)
+		c = nx_fail(&r->err, NX_E_QUERY_NOT_FOUND, "No such query.");
+	else
+		nx_request_data(r, 200, nx_buf_str(&l.b));
+	nx_buf_done(&l.b);
+	return c;
+}
+
+enum nx_code nx_act_query_cancel(struct nx_request *r)
+{
+	uint64_t owner = nx_role_may(r->who.role, NX_RIGHT_SEE_ALL_QUERIES) ? 0 : r->who.id;
+	if (!nx_exec_cancel(r->gw->exec, r->path[0], owner, NX_E_QUERY_CANCELED))
+		return nx_fail(&r->err, NX_E_QUERY_NOT_FOUND, "No such query is running.");
+	nx_request_reply(r, 204, NULL, NX_STR(""));
+	return NX_OK;
+}
+
+static enum nx_code put_history(const struct nx_store_history *h, void *arg, struct nx_error *err)
+{
+	struct listing *l = arg;
+	(void)err;
+	const struct {
+		const char *key;
+		struct nx_str v;
+	} texts[] = {
+		{ "queryId", h->query_id },	{ "correlationId", h->correlation_id },
+		{ "principal", h->principal },	{ "dataSourceId", h->source_id },
+		{ "databaseType", h->source_type }, { "status", h->status },
+		{ "code", h->code },		{ "startedAt", h->started_at },
+	};
+	nx_buf_puts(&l->b, l->n++ ? ",{" : "{");
+	for (uint32_t i = 0; i < NX_COUNTOF(texts); i++) {
+		nx_buf_printf(&l->b, "%s\"%s\":", i ? "," : "", texts[i].key);
+		nx_buf_put_json(&l->b, texts[i].v);
+	}
+	nx_buf_printf(&l->b,
+		      ",\"fingerprint\":\"%016llx\",\"rows\":%llu,\"bytes\":%llu,\"elapsedMs\":%llu}",
+		      (unsigned long long)h->fingerprint, (unsigned long long)h->rows,
+		      (unsigned long long)h->bytes, (unsigned long long)(h->elapsed_us / 1000));
+	return NX_OK;
+}
+
+enum nx_code nx_act_history(struct nx_request *r)
+{
+	uint32_t limit, offset;
+	enum nx_code c = nx_query_param_u32(r, "limit", 100, 1000, &limit, &r->err);
+	if (!c)
+		c = nx_query_param_u32(r, "offset", 0, UINT32_MAX, &offset, &r->err);
+	if (c)
+		return c;
+	bool all = nx_role_may(r->who.role, NX_RIGHT_SEE_ALL_QUERIES);
+	struct listing l = { .r = r };
+	nx_buf_init(&l.b, (size_t)8 << 20);
+	nx_buf_puts(&l.b, "{\"queries\":[");
+	c = nx_store_history_list(r->gw->store, all ? NX_STR("") : nx_str(r->who.name), offset,
+				  limit, put_history, &l, &r->err);
+	nx_buf_puts(&l.b, "]}");
+	if (!c)
+		nx_request_data(r, 200, nx_buf_str(&l.b));
+	nx_buf_done(&l.b);
+	return c;
+}

@@ -1,0 +1,335 @@
+/* Request bodies and query parameters, judged by fields.def. Unknown keys are refused by name. */
+#include <stdio.h>
+
+#include "gate/request.h"
+
+const struct nx_field_spec nx_field_specs[] = {
+#define NX_FIELD(body, key, type, required, min, max, help) \
+	{ NX_BODY_##body, #key, #type, required, min, max, help },
+#include "gate/fields.def"
+#undef NX_FIELD
+};
+const uint32_t nx_field_count = NX_COUNTOF(nx_field_specs);
+
+static const struct nx_field_spec *find(enum nx_body body, struct nx_str key)
+{
+	for (uint32_t i = 0; i < nx_field_count; i++)
+		if (nx_field_specs[i].body == body && nx_str_is(key, nx_field_specs[i].key))
+			return &nx_field_specs[i];
+	return NULL;
+}
+
+static enum nx_code wrong(struct nx_error *err, const struct nx_field_spec *f)
+{
+	return nx_fail(err, NX_E_BAD_VALUE, "%s: %s", f->key, f->help);
+}
+
+static enum nx_code scalars(struct nx_request *r, const struct nx_field_spec *f,
+			    const struct nx_json *v)
+{
+	if (v->kind != NX_JSON_ARRAY || v->count > f->max)
+		return wrong(&r->err, f);
+	struct nx_value *out = nx_arena_array(r->arena, v->count ? v->count : 1, sizeof(*out));
+	if (!out)
+		return nx_fail(&r->err, NX_E_MEMORY, "Too many parameters.");
+	uint32_t n = 0;
+	for (const struct nx_json *m = v->first; m; m = m->next) {
+		static const enum nx_value_kind kinds[] = {
+			[NX_JSON_NULL] = NX_V_NULL,
+			[NX_JSON_BOOL] = NX_V_BOOL,
+			[NX_JSON_NUMBER] = NX_V_NUMBER,
+			[NX_JSON_STRING] = NX_V_STRING,
+		};
+		if (m->kind == NX_JSON_ARRAY || m->kind == NX_JSON_OBJECT)
+			return nx_fail(&r->err, NX_E_BAD_VALUE,
+				       "parameters: number %u is not a scalar.", n + 1);
+		if (m->text.len > 0 && memchr(m->text.ptr, 0, m->text.len))
+			return nx_fail(&r->err, NX_E_BAD_VALUE,
+				       "parameters: number %u holds a NUL character.", n + 1);
+		out[n++] = (struct nx_value){ kinds[m->kind], m->text };
+	}
+	r->args.params = out;
+	r->args.nparams = n;
+	r->args.has_params = true;
+	return NX_OK;
+}
+
+/* Integers may be written 10 or 10.0 or 1e1 only as plain digits: no guessing. */
+static bool integer(const struct nx_field_spec *f, const struct nx_json *v, uint64_t *ret)
+{
+	if (v->kind == NX_JSON_NULL && f->max == INT64_MAX) {
+		*ret = UINT64_MAX;
+		return true;
+	}
+	int64_t i;
+	if (v->kind != NX_JSON_NUMBER || !nx_str_to_i64(v->text, &i) || i < f->min || i > f->max)
+		return false;
+	*ret = (uint64_t)i;
+	return true;
+}
+
+static bool seconds(const struct nx_field_spec *f, const struct nx_json *v, int64_t *ret_ms)
+{
+	double s;
+	if (v->kind != NX_JSON_NUMBER || !nx_str_to_f64(v->text, &s) ||
+	    !(s * 1000 >= (double)f->min) || s * 1000 > (double)f->max)
+		return false;
+	*ret_ms = (int64_t)(s * 1000);
+	return true;
+}
+
+static bool text_fits(const struct nx_field_spec *f, const struct nx_json *v)
+{
+	return v->kind == NX_JSON_STRING && v->text.len >= (size_t)f->min &&
+	       v->text.len <= (size_t)f->max && !memchr(v->text.ptr, 0, v->text.len);
+}
+
+/* A body that its route reads from the tree itself. */
+static enum nx_code plain_member(struct nx_request *r, const struct nx_field_spec *f,
+				 const struct nx_json *v)
+{
+	int64_t ms;
+	bool fits = strcmp(f->type, "SECONDS") == 0 ? seconds(f, v, &ms) : text_fits(f, v);
+	return fits ? NX_OK : wrong(&r->err, f);
+}
+
+static enum nx_code member(struct nx_request *r, const struct nx_field_spec *f,
+			   const struct nx_json *v)
+{
+	struct nx_query_args *a = &r->args;
+	if (strcmp(f->type, "SCALARS") == 0)
+		return scalars(r, f, v);
+	if (strcmp(f->type, "STRING") == 0) {
+		bool sql = strcmp(f->key, "sql") == 0; /* the gate judges its characters */
+		if (v->kind != NX_JSON_STRING || (!sql && !text_fits(f, v)))
+			return wrong(&r->err, f);
+		if (strcmp(f->key, "sql") == 0)
+			a->sql = v->text;
+		else if (a->source.ptr)
+			return nx_fail(&r->err, NX_E_BAD_VALUE,
+				       "Give dataSourceId or dataSource, not both.");
+		else
+			a->source = v->text;
+		return NX_OK;
+	}
+	if (strcmp(f->type, "BOOL") == 0) {
+		if (v->kind != NX_JSON_BOOL)
+			return wrong(&r->err, f);
+		bool on = nx_str_is(v->text, "true");
+		if (strcmp(f->key, "exactNumbers") == 0)
+			a->encoding.numbers_exact = on;
+		else
+			a->encoding.ndjson_objects = !on;
+		return NX_OK;
+	}
+	if (strcmp(f->type, "FORMAT") == 0) {
+		if (v->kind != NX_JSON_STRING || !nx_format_by_name(v->text, &a->encoding.format))
+			return wrong(&r->err, f);
+		a->has_format = true;
+		return NX_OK;
+	}
+	if (strcmp(f->type, "SECONDS") == 0)
+		return seconds(f, v, &a->timeout_ms) ? NX_OK : wrong(&r->err, f);
+	uint64_t n;
+	if (!integer(f, v, &n))
+		return wrong(&r->err, f);
+	if (strcmp(f->key, "limit") == 0)
+		a->limit = n;
+	else if (strcmp(f->key, "offset") == 0)
+		a->offset = n;
+	else
+		a->batch_size = (uint32_t)n;
+	return NX_OK;
+}
+
+static bool is_json(struct nx_str type)
+{
+	for (size_t i = 0; i < type.len; i++)
+		if (type.ptr[i] == ';')
+			type.len = i;
+	return nx_str_ieq(nx_str_trim(type), NX_STR("application/json"));
+}
+
+/* The best of what Accept lists and we have; q-values order it. False: nothing fits. */
+static bool accept_format(struct nx_str accept, enum nx_format *ret)
+{
+	double best = 0;
+	bool found = false;
+	while (accept.len > 0) {
+		const char *comma = memchr(accept.ptr, ',', accept.len);
+		size_t n = comma ? (size_t)(comma - accept.ptr) : accept.len;
+		struct nx_str item = nx_str_trim(nx_strn(accept.ptr, n));
+		accept.ptr += n + (comma ? 1 : 0);
+		accept.len -= n + (comma ? 1 : 0);
+		double q = 1;
+		const char *semi = item.len ? memchr(item.ptr, ';', item.len) : NULL;
+		struct nx_str type = item;
+		if (semi) {
+			type.len = (size_t)(semi - item.ptr);
+			const char *qp = memmem(semi, item.len - type.len, "q=", 2);
+			if (qp && !nx_str_to_f64(nx_strn(qp + 2, (size_t)(item.ptr + item.len - qp) - 2),
+						 &q))
+				q = 0;
+		}
+		type = nx_str_trim(type);
+		if (q <= best)
+			continue;
+		if (nx_str_is(type, "*/*") || nx_str_is(type, "application/*")) {
+			*ret = NX_FORMAT_JSON;
+			best = q;
+			found = true;
+			continue;
+		}
+		for (int f = 0; f < NX_FORMAT_COUNT; f++) {
+			struct nx_str have = nx_str(nx_formats[f].content_type);
+			const char *p = have.len ? memchr(have.ptr, ';', have.len) : NULL;
+			if (p)
+				have.len = (size_t)(p - have.ptr);
+			if (nx_str_ieq(type, have)) {
+				*ret = (enum nx_format)f;
+				best = q;
+				found = true;
+			}
+		}
+	}
+	return found;
+}
+
+/* "gzip;q=0" and "identity;q=0" matter only in theory; a coding is used when it is named with q > 0. */
+static enum nx_coding accept_coding(struct nx_str accept)
+{
+	enum nx_coding best = NX_CODING_IDENTITY;
+	while (accept.len > 0) {
+		const char *comma = memchr(accept.ptr, ',', accept.len);
+		size_t n = comma ? (size_t)(comma - accept.ptr) : accept.len;
+		struct nx_str item = nx_str_trim(nx_strn(accept.ptr, n));
+		accept.ptr += n + (comma ? 1 : 0);
+		accept.len -= n + (comma ? 1 : 0);
+		const char *semi = item.len ? memchr(item.ptr, ';', item.len) : NULL;
+		bool off = semi && memmem(semi, item.len - (size_t)(semi - item.ptr), "q=0", 3) &&
+			   !memmem(semi, item.len - (size_t)(semi - item.ptr), "q=0.", 4);
+		if (semi)
+			item.len = (size_t)(semi - item.ptr);
+		item = nx_str_trim(item);
+		if (off)
+			continue;
+		if (nx_str_ieq(item, NX_STR("zstd")))
+			best = NX_CODING_ZSTD;
+		else if (nx_str_ieq(item, NX_STR("gzip")) && best == NX_CODING_IDENTITY)
+			best = NX_CODING_GZIP;
+	}
+	return best;
+}
+
+static enum nx_code negotiate(struct nx_request *r)
+{
+	struct nx_str accept = nx_http_get_header(r->x, "Accept");
+	struct nx_str named = nx_query_param(r, "format");
+	if (named.ptr && r->route->body == NX_BODY_QUERY) {
+		if (!nx_format_by_name(named, &r->args.encoding.format))
+			return nx_fail(&r->err, NX_E_BAD_VALUE,
+				       "format must be json, ndjson, csv or arrow.");
+		r->args.has_format = true;
+	}
+	if (!r->args.has_format && accept.ptr && accept.len > 0 && r->route->body == NX_BODY_QUERY &&
+	    !accept_format(accept, &r->args.encoding.format))
+		return nx_fail(&r->err, NX_E_NOT_ACCEPTABLE,
+			       "Accept names no format this gateway has: json, ndjson, csv, arrow.");
+	r->coding = accept_coding(nx_http_get_header(r->x, "Accept-Encoding"));
+	return NX_OK;
+}
+
+enum nx_code nx_body_parse(struct nx_request *r)
+{
+	struct nx_query_args *a = &r->args;
+	*a = (struct nx_query_args){ .limit = r->gw->default_limit,
+				     .batch_size = 1000,
+				     .encoding = { .format = NX_FORMAT_JSON,
+						   .ndjson_objects = true } };
+	if (r->route->body == NX_BODY_FETCH)
+		a->limit = UINT64_MAX;
+	if (r->route->body == NX_BODY_NONE)
+		return NX_OK;
+	struct nx_str type = nx_http_get_header(r->x, "Content-Type");
+	if (type.ptr && !is_json(type))
+		return nx_fail(&r->err, NX_E_MEDIA_TYPE, "The body must be application/json.");
+	enum nx_code c = nx_json_parse(r->http->body, r->arena, &r->body, &r->err);
+	if (c)
+		return c;
+	if (r->body->kind != NX_JSON_OBJECT)
+		return nx_fail(&r->err, NX_E_BAD_JSON, "The body must be a JSON object.");
+	if (r->route->body == NX_BODY_SOURCE)
+		return NX_OK; /* the catalog judges it */
+	bool plain = r->route->body == NX_BODY_KEY;
+	for (const struct nx_json *m = r->body->first; m; m = m->next) {
+		const struct nx_field_spec *f = find(r->route->body, m->key);
+		if (!f)
+			return nx_fail(&r->err, NX_E_UNKNOWN_KEY, "Unknown field %.60s.", m->key.ptr);
+		c = plain ? plain_member(r, f, m) : member(r, f, m);
+		if (c)
+			return c;
+	}
+	for (uint32_t i = 0; i < nx_field_count; i++) {
+		const struct nx_field_spec *f = &nx_field_specs[i];
+		if (f->body == r->route->body && f->required && !nx_json_get(r->body, f->key))
+			return nx_fail(&r->err, NX_E_MISSING_KEY, "%s is required.", f->key);
+	}
+	if (plain)
+		return NX_OK;
+	if (!a->source.ptr)
+		return nx_fail(&r->err, NX_E_MISSING_KEY, "dataSourceId or dataSource is required.");
+	return negotiate(r);
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+struct nx_str nx_query_param(const struct nx_request *r, const char *name)
+{
+	struct nx_str q = r->http->query, want = nx_str(name);
+	while (q.len > 0) {
+		const char *amp = memchr(q.ptr, '&', q.len);
+		size_t n = amp ? (size_t)(amp - q.ptr) : q.len;
+		const char *eq = memchr(q.ptr, '=', n);
+		struct nx_str key = nx_strn(q.ptr, eq ? (size_t)(eq - q.ptr) : n);
+		if (nx_str_eq(key, want)) {
+			struct nx_str raw = eq ? nx_strn(eq + 1, n - key.len - 1) : nx_strn("", 0);
+			char *out = nx_arena_alloc(r->arena, raw.len + 1);
+			if (!out)
+				return (struct nx_str){ NULL, 0 };
+			size_t len = 0;
+			for (size_t i = 0; i < raw.len; i++) {
+				if (raw.ptr[i] == '%' && i + 2 < raw.len &&
+				    hex(raw.ptr[i + 1]) >= 0 && hex(raw.ptr[i + 2]) >= 0) {
+					out[len++] = (char)(hex(raw.ptr[i + 1]) * 16 +
+							    hex(raw.ptr[i + 2]));
+					i += 2;
+				} else {
+					out[len++] = raw.ptr[i] == '+' ? ' ' : raw.ptr[i];
+				}
+			}
+			out[len] = '\0';
+			return nx_strn(out, len);
+		}
+		q.ptr += n + (amp ? 1 : 0);
+		q.len -= n + (amp ? 1 : 0);
+	}
+	return (struct nx_str){ NULL, 0 };
+}
+
+enum nx_code nx_query_param_u32(const struct nx_request *r, const char *name, uint32_t fallback,
+				uint32_t max, uint32_t *ret, struct nx_error *err)
+{
+	struct nx_str s = nx_query_param(r, name);
+	uint64_t v = fallback;
+	if (s.ptr && (!nx_str_to_u64(s, &v) || v > max))
+		return nx_fail(err, NX_E_BAD_VALUE, "%s must be a number of at most %u.", name, max);
+	*ret = (uint32_t)v;
+	return NX_OK;
+}

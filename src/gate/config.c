@@ -1,0 +1,233 @@
+#include "gate/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAX_FILE ((size_t)4 * 1024 * 1024)
+
+const struct nx_option nx_config_keys[] = {
+#define NX_CONFIG(key, type, fallback, min, max, choices, help) \
+	{ key, NX_OPT_##type, 0, fallback, min, max, choices, help },
+#include "gate/config.def"
+#undef NX_CONFIG
+	{ .key = NULL },
+};
+
+static enum nx_code read_file(const char *path, struct nx_arena *a, struct nx_str *ret,
+			      struct nx_error *err)
+{
+	FILE *f = fopen(path, "re");
+	if (!f)
+		return nx_fail(err, NX_E_CONFIG, "Cannot open %s: %s.", path, strerror(errno));
+	struct nx_buf b;
+	nx_buf_init(&b, MAX_FILE);
+	char *room;
+	size_t n = 0;
+	while ((room = nx_buf_reserve(&b, 4096)) && (n = fread(room, 1, 4096, f)) > 0)
+		b.len += n;
+	bool bad = ferror(f) || b.failed;
+	(void)fclose(f);
+	*ret = nx_arena_str(a, nx_buf_str(&b));
+	nx_buf_done(&b);
+	if (bad || !ret->ptr)
+		return nx_fail(err, NX_E_CONFIG, "Cannot read %s, or it is too large.", path);
+	return NX_OK;
+}
+
+/* One ${...}: its text into out. `in` is what stands between the braces. */
+static enum nx_code expand_one(struct nx_str in, struct nx_arena *a, struct nx_buf *out,
+			       struct nx_error *err)
+{
+	char *name = nx_arena_cstr(a, in);
+	if (!name)
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (strncmp(name, "file:", 5) == 0) {
+		struct nx_str text;
+		enum nx_code c = read_file(name + 5, a, &text, err);
+		if (c)
+			return c;
+		nx_buf_put_str(out, nx_str_trim(text));
+		return NX_OK;
+	}
+	char *fallback = strstr(name, ":-");
+	if (fallback) {
+		*fallback = '\0';
+		fallback += 2;
+	}
+	if (strncmp(name, "env:", 4) == 0)
+		name += 4;
+	const char *v = getenv(name);
+	if (!v || (!*v && fallback))
+		v = fallback;
+	if (!v)
+		return nx_fail(err, NX_E_CONFIG, "The environment has no variable %s.", name);
+	nx_buf_puts(out, v);
+	return NX_OK;
+}
+
+static enum nx_code expand(struct nx_str in, struct nx_arena *a, struct nx_str *ret,
+			   struct nx_error *err)
+{
+	if (!memmem(in.ptr, in.len, "${", 2)) {
+		*ret = in;
+		return NX_OK;
+	}
+	struct nx_buf out;
+	nx_buf_init(&out, MAX_FILE);
+	enum nx_code c = NX_OK;
+	while (in.len > 0 && !c) {
+		const char *open = memmem(in.ptr, in.len, "${", 2);
+		size_t plain = open ? (size_t)(open - in.ptr) : in.len;
+		nx_buf_put(&out, in.ptr, plain);
+		in.ptr += plain;
+		in.len -= plain;
+		if (!open)
+			break;
+		const char *end = memchr(in.ptr, '}', in.len);
+		if (!end) {
+			c = nx_fail(err, NX_E_CONFIG, "A ${ is not closed.");
+			break;
+		}
+		c = expand_one(nx_strn(in.ptr + 2, (size_t)(end - in.ptr) - 2), a, &out, err);
+		in.len -= (size_t)(end + 1 - in.ptr);
+		in.ptr = end + 1;
+	}
+	if (!c) {
+		*ret = nx_arena_str(a, nx_buf_str(&out));
+		if (!ret->ptr || out.failed)
+			c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	}
+	if (out.data)
+		nx_wipe(out.data, out.len);
+	nx_buf_done(&out);
+	return c;
+}
+
+/* Data sources may hold references too; their trees are rewritten in place. The catalog resolves
+ * ${env:..} and ${file:..} in secrets itself, but a file in the operator's hands may use both forms
+ * everywhere. */
+static enum nx_code expand_tree(struct nx_json *v, struct nx_arena *a, struct nx_error *err)
+{
+	if (v->kind == NX_JSON_STRING)
+		return expand(v->text, a, &v->text, err);
+	for (struct nx_json *m = v->first; m; m = m->next) {
+		enum nx_code c = expand_tree(m, a, err);
+		if (c)
+			return c;
+	}
+	return NX_OK;
+}
+
+static enum nx_code set(struct nx_config *cfg, struct nx_str key, struct nx_str value,
+			struct nx_error *err)
+{
+	const struct nx_option *o = nx_option_find(nx_config_keys, key);
+	if (!o)
+		return nx_fail(err, NX_E_CONFIG, "Unknown configuration key %.*s.", (int)key.len,
+			       key.ptr);
+	struct nx_str v;
+	enum nx_code c = expand(value, cfg->arena, &v, err);
+	if (!c && nx_options_set(cfg->values, o, v, err))
+		c = err ? (err->code = NX_E_CONFIG) : NX_E_CONFIG;
+	return c;
+}
+
+static enum nx_code walk(struct nx_config *cfg, const struct nx_json *o, const char *prefix,
+			 struct nx_error *err)
+{
+	for (const struct nx_json *m = o->first; m; m = m->next) {
+		char *key = nx_arena_printf(cfg->arena, "%s%s%.*s", prefix, *prefix ? "." : "",
+					    NX_STR_ARG(m->key));
+		if (!key)
+			return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+		enum nx_code c = NX_OK;
+		if (strcmp(key, "sources") == 0 && m->kind == NX_JSON_ARRAY) {
+			cfg->sources = m;
+			struct nx_json *mut = (struct nx_json *)(uintptr_t)m;
+			c = expand_tree(mut, cfg->arena, err);
+		} else if (m->kind == NX_JSON_OBJECT) {
+			c = walk(cfg, m, key, err);
+		} else if (m->kind == NX_JSON_ARRAY) {
+			c = nx_fail(err, NX_E_CONFIG, "%s must not be a list.", key);
+		} else if (m->kind != NX_JSON_NULL) {
+			c = set(cfg, nx_str(key), m->text, err);
+		}
+		if (c)
+			return c;
+	}
+	return NX_OK;
+}
+
+static enum nx_code from_environment(struct nx_config *cfg, struct nx_error *err)
+{
+	for (const struct nx_option *o = nx_config_keys; o->key; o++) {
+		char name[128] = "NEXUS_";
+		size_t at = 6;
+		for (const char *p = o->key; *p && at < sizeof(name) - 3; p++) {
+			if (*p == '.') {
+				name[at++] = '_';
+				continue;
+			}
+			/* defaultLimit becomes DEFAULT_LIMIT */
+			if (isupper((unsigned char)*p))
+				name[at++] = '_';
+			name[at++] = (char)toupper((unsigned char)*p);
+		}
+		name[at] = '\0';
+		const char *v = getenv(name);
+		if (!v)
+			continue;
+		if (nx_options_set(cfg->values, o, nx_str(v), err))
+			return err ? (err->code = NX_E_CONFIG) : NX_E_CONFIG;
+	}
+	return NX_OK;
+}
+
+enum nx_code nx_config_load(const char *file, const char *const *flags, uint32_t nflags,
+			    struct nx_config *ret, struct nx_error *err)
+{
+	struct nx_config cfg = { .values = nx_options_new(), .arena = nx_arena_new(64 << 20) };
+	enum nx_code c = NX_OK;
+	if (!cfg.values || !cfg.arena)
+		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (!c && file) {
+		struct nx_str text;
+		const struct nx_json *root = NULL;
+		c = read_file(file, cfg.arena, &text, err);
+		if (!c)
+			c = nx_yaml_parse(text, cfg.arena, &root, err);
+		if (!c && root && root->kind != NX_JSON_OBJECT && root->kind != NX_JSON_NULL)
+			c = nx_fail(err, NX_E_CONFIG, "The file must hold keys and values.");
+		if (!c && root)
+			c = walk(&cfg, root, "", err);
+		if (c && err) { /* say which file */
+			char text_of[sizeof(err->message)];
+			memcpy(text_of, err->message, sizeof(text_of));
+			(void)nx_fail(err, c, "%s: %s", file, text_of);
+		}
+	}
+	if (!c)
+		c = from_environment(&cfg, err);
+	for (uint32_t i = 0; i < nflags && !c; i++) {
+		const char *eq = strchr(flags[i], '=');
+		c = eq ? set(&cfg, nx_strn(flags[i], (size_t)(eq - flags[i])), nx_str(eq + 1), err)
+		       : nx_fail(err, NX_E_CONFIG, "--%s needs a value.", flags[i]);
+	}
+	if (!c)
+		c = nx_options_defaults(cfg.values, nx_config_keys, err);
+	if (c) {
+		nx_config_done(&cfg);
+		return c;
+	}
+	*ret = cfg;
+	return NX_OK;
+}
+
+void nx_config_done(struct nx_config *c)
+{
+	nx_options_free(c->values);
+	nx_arena_free(c->arena);
+	*c = (struct nx_config){ 0 };
+}

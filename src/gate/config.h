@@ -1,0 +1,29 @@
+/* Configuration: nexus.yaml, environment, flags; config.def is the list of keys.
+ *
+ * Scalars in the file may hold ${NAME}, ${NAME:-default} and ${file:path}. Unknown keys are refused
+ * by name. Threads: a loaded config is read-only. */
+#ifndef NX_GATE_CONFIG_H
+#define NX_GATE_CONFIG_H
+
+#include "base/json.h"
+#include "nexus/option.h"
+
+struct nx_config {
+	struct nx_options *values;
+	const struct nx_json *sources; /* array of data source bodies, or NULL */
+	struct nx_arena *arena;
+};
+
+extern const struct nx_option nx_config_keys[];
+
+/* `file` may be NULL (no file). `flags` are "key=value" texts from the command line. CONFIG on any
+ * error, with file and line where there are some. */
+NX_NODISCARD enum nx_code nx_config_load(const char *file, const char *const *flags, uint32_t nflags,
+					 struct nx_config *ret, struct nx_error *err);
+void nx_config_done(struct nx_config *c);
+
+/* One YAML document as a JSON tree: plain scalars true/false/null and numbers keep their kind. */
+NX_NODISCARD enum nx_code nx_yaml_parse(struct nx_str text, struct nx_arena *a,
+					const struct nx_json **ret, struct nx_error *err);
+
+#endif

@@ -1,0 +1,340 @@
+#include "gate/gateway.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gate/request.h"
+#include "store/vault.h"
+
+#define ADMIN_KEY_FILE "admin.key"
+
+/* ---- what start needs, one function a part ---- */
+
+static enum nx_code make_data_dir(const char *dir, struct nx_error *err)
+{
+	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
+		return NX_OK;
+	return nx_fail(err, NX_E_CONFIG, "Cannot make the data directory %s: %s.", dir,
+		       strerror(errno));
+}
+
+static enum nx_code vault_key(struct nx_gateway *gw, uint8_t key[NX_VAULT_KEY_LEN],
+			      struct nx_error *err)
+{
+	const struct nx_options *o = gw->config.values;
+	const char *text = nx_opt_str(o, "vault.key", "");
+	if (*text)
+		return nx_vault_key_parse(nx_str(text), key, err);
+	const char *file = nx_opt_str(o, "vault.keyFile", "");
+	bool own = !*file;
+	char path[4096];
+	int n = snprintf(path, sizeof(path), "%s/vault.key", nx_opt_str(o, "dataDir", "."));
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return nx_fail(err, NX_E_CONFIG, "dataDir is too long.");
+	return nx_vault_key_file(own ? path : file, own, key, err);
+}
+
+static enum nx_code found_key(const struct nx_store_key *k, void *arg, struct nx_error *err)
+{
+	(void)k;
+	(void)err;
+	*(bool *)arg = true;
+	return NX_OK;
+}
+
+/* A store without any key belongs to a gateway that starts for the first time: it gets one admin key,
+ * in a file only its owner reads. There is no default secret. */
+static enum nx_code first_admin_key(struct nx_gateway *gw, struct nx_error *err)
+{
+	bool any = false;
+	enum nx_code c = nx_store_keys(gw->store, found_key, &any, err);
+	if (c || any)
+		return c;
+	char path[4096];
+	int n = snprintf(path, sizeof(path), "%s/" ADMIN_KEY_FILE,
+			 nx_opt_str(gw->config.values, "dataDir", "."));
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return nx_fail(err, NX_E_CONFIG, "dataDir is too long.");
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return nx_fail(err, NX_E_CONFIG, "Cannot write %s: %s.", path, strerror(errno));
+	char key[80];
+	c = nx_auth_issue_key(gw->auth, NX_STR("first admin"), NX_ROLE_ADMIN, 0, key, err);
+	if (!c && dprintf(fd, "%s\n", key) < 0)
+		c = nx_fail(err, NX_E_IO, "Cannot write %s.", path);
+	nx_wipe(key, sizeof(key));
+	if (close(fd) && !c)
+		c = nx_fail(err, NX_E_IO, "Cannot write %s.", path);
+	if (!c)
+		nx_log(NX_LOG_INFO, "first-start", "an admin API key was written to %s", path);
+	return c;
+}
+
+static enum nx_code add_config_sources(struct nx_gateway *gw, struct nx_error *err)
+{
+	const struct nx_json *list = gw->config.sources;
+	for (const struct nx_json *s = list ? list->first : NULL; s; s = s->next) {
+		enum nx_code c = nx_catalog_add_config(gw->catalog, s, err);
+		if (c) {
+			const struct nx_json *name = nx_json_get(s, "name");
+			char why[sizeof(err->message)];
+			memcpy(why, err->message, sizeof(why));
+			return nx_fail(err, NX_E_CONFIG, "Source %.100s: %.280s",
+				       name && name->text.ptr ? name->text.ptr : "?", why);
+		}
+	}
+	return NX_OK;
+}
+
+static enum nx_code open_store(struct nx_gateway *gw, struct nx_error *err)
+{
+	const struct nx_options *o = gw->config.values;
+	const char *dir = nx_opt_str(o, "dataDir", ".nexus");
+	enum nx_code c = make_data_dir(dir, err);
+	char path[4096];
+	int n = snprintf(path, sizeof(path), "%s/nexus.db", dir);
+	if (!c && (n < 0 || (size_t)n >= sizeof(path)))
+		c = nx_fail(err, NX_E_CONFIG, "dataDir is too long.");
+	return c ? c : nx_store_open(path, &gw->store, err);
+}
+
+static bool loopback_only(const char *listen)
+{
+	for (const char *p = listen; *p;) {
+		if (strncmp(p, "127.", 4) != 0 && strncmp(p, "[::1]", 5) != 0)
+			return false;
+		p = strchr(p, ',');
+		if (!p)
+			break;
+		p++;
+	}
+	return true;
+}
+
+static enum nx_code open_auth(struct nx_gateway *gw, struct nx_error *err)
+{
+	const struct nx_options *o = gw->config.values;
+	struct nx_auth_config a = {
+		.off = strcmp(nx_opt_str(o, "auth.mode", "token"), "off") == 0,
+		.secret = nx_str(nx_opt_str(o, "auth.jwtSecret", "")),
+		.issuer = nx_str(nx_opt_str(o, "auth.issuer", "")),
+		.audience = nx_str(nx_opt_str(o, "auth.audience", "")),
+		.leeway_s = 30,
+	};
+	const char *pem = nx_opt_str(o, "auth.publicKeyFile", "");
+	a.public_key_file = *pem ? pem : NULL;
+	if (a.off && !loopback_only(nx_opt_str(o, "http.listen", "")))
+		return nx_fail(err, NX_E_CONFIG,
+			       "auth.mode off is only allowed on loopback addresses.");
+	enum nx_code c = nx_auth_open(gw->store, &a, &gw->auth, err);
+	return c || a.off ? c : first_admin_key(gw, err);
+}
+
+static enum nx_code open_catalog(struct nx_gateway *gw, struct nx_error *err)
+{
+	uint8_t key[NX_VAULT_KEY_LEN];
+	enum nx_code c = vault_key(gw, key, err);
+	if (!c)
+		c = nx_catalog_open(gw->store, key, &gw->catalog, err);
+	nx_wipe(key, sizeof(key));
+	return c;
+}
+
+static enum nx_code write_port_file(struct nx_gateway *gw, struct nx_error *err)
+{
+	const char *path = nx_opt_str(gw->config.values, "http.portFile", "");
+	if (!*path)
+		return NX_OK;
+	/* written aside and renamed, so that a reader never sees half of it */
+	char tmp[4096];
+	int n = snprintf(tmp, sizeof(tmp), "%s.new", path);
+	FILE *f = n > 0 && (size_t)n < sizeof(tmp) ? fopen(tmp, "we") : NULL;
+	if (!f)
+		return nx_fail(err, NX_E_CONFIG, "Cannot write http.portFile %s.", path);
+	bool bad = fprintf(f, "%u\n", nx_http_port(gw->http, 0)) < 0;
+	bad |= fclose(f) != 0;
+	if (bad || rename(tmp, path))
+		return nx_fail(err, NX_E_CONFIG, "Cannot write http.portFile %s.", path);
+	return NX_OK;
+}
+
+static enum nx_code listen_http(struct nx_gateway *gw, struct nx_error *err)
+{
+	const struct nx_options *o = gw->config.values;
+	char *list = nx_arena_cstr(gw->config.arena, nx_str(nx_opt_str(o, "http.listen", "")));
+	const char *addr[16];
+	uint32_t n = 0;
+	for (char *save = NULL, *p = list ? strtok_r(list, ", ", &save) : NULL; p;
+	     p = strtok_r(NULL, ", ", &save)) {
+		if (n == NX_COUNTOF(addr))
+			return nx_fail(err, NX_E_CONFIG, "http.listen names too many addresses.");
+		addr[n++] = p;
+	}
+	const char *cert = nx_opt_str(o, "http.tls.cert", ""), *pkey = nx_opt_str(o, "http.tls.key", "");
+	struct nx_http_config h = {
+		.listen = addr,
+		.nlisten = n,
+		.loops = (uint32_t)nx_opt_int(o, "http.loops", 0),
+		.max_connections = (uint32_t)nx_opt_int(o, "http.maxConnections", 0),
+		.max_head = (size_t)nx_opt_int(o, "http.maxHead", 0),
+		.max_body = (size_t)nx_opt_int(o, "http.maxBody", 0),
+		.head_timeout_ms = (uint32_t)nx_opt_ms(o, "http.headTimeout", 0),
+		.body_timeout_ms = (uint32_t)nx_opt_ms(o, "http.bodyTimeout", 0),
+		.idle_timeout_ms = (uint32_t)nx_opt_ms(o, "http.idleTimeout", 0),
+		.write_timeout_ms = (uint32_t)nx_opt_ms(o, "http.writeTimeout", 0),
+		.write_min_rate = (uint32_t)nx_opt_int(o, "http.writeMinRate", 0),
+		.tls_cert = *cert ? cert : NULL,
+		.tls_key = *pkey ? pkey : NULL,
+		.handler = nx_gate_handle,
+		.ctx = gw,
+	};
+	if (n == 0)
+		return nx_fail(err, NX_E_CONFIG, "http.listen names no address.");
+	return nx_http_start(&h, &gw->http, err);
+}
+
+/* ---- housekeeping ---- */
+
+static void *housekeeper(void *arg)
+{
+	struct nx_gateway *gw = arg;
+	pthread_mutex_lock(&gw->keeper_lock);
+	while (!gw->keeper_stop) {
+		struct timespec ts;
+		clock_gettime(CLOCK_REALTIME, &ts);
+		ts.tv_sec++;
+		pthread_cond_timedwait(&gw->keeper_wake, &gw->keeper_lock, &ts);
+		pthread_mutex_unlock(&gw->keeper_lock);
+		nx_cursors_sweep(gw->cursors);
+		pthread_mutex_lock(&gw->keeper_lock);
+	}
+	pthread_mutex_unlock(&gw->keeper_lock);
+	return NULL;
+}
+
+static enum nx_code start_keeper(struct nx_gateway *gw, struct nx_error *err)
+{
+	pthread_mutex_init(&gw->keeper_lock, NULL);
+	pthread_cond_init(&gw->keeper_wake, NULL);
+	if (pthread_create(&gw->keeper, NULL, housekeeper, gw))
+		return nx_fail(err, NX_E_INTERNAL, "Cannot start a thread.");
+	gw->keeper_started = true;
+	return NX_OK;
+}
+
+static enum nx_code init_drivers(struct nx_error *err)
+{
+	for (const struct nx_driver *const *d = nx_drivers; *d; d++) {
+		enum nx_code c = (*d)->init ? (*d)->init(err) : NX_OK;
+		if (c)
+			return c;
+	}
+	return NX_OK;
+}
+
+static void free_parts(struct nx_gateway *gw)
+{
+	if (gw->keeper_started) {
+		pthread_mutex_lock(&gw->keeper_lock);
+		gw->keeper_stop = true;
+		pthread_cond_signal(&gw->keeper_wake);
+		pthread_mutex_unlock(&gw->keeper_lock);
+		pthread_join(gw->keeper, NULL);
+	}
+	nx_cursors_free(gw->cursors);
+	nx_exec_stop(gw->exec, 0);
+	nx_history_stop(gw->history);
+	nx_verdicts_free(gw->verdicts);
+	nx_catalog_free(gw->catalog);
+	for (const struct nx_driver *const *d = nx_drivers; *d; d++)
+		if ((*d)->fini)
+			(*d)->fini();
+	nx_auth_free(gw->auth);
+	nx_store_close(gw->store);
+	nx_config_done(&gw->config);
+	free(gw);
+}
+
+enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
+			      struct nx_error *err)
+{
+	struct nx_gateway *gw = calloc(1, sizeof(*gw));
+	if (!gw) {
+		nx_config_done(config);
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	}
+	gw->config = *config;
+	*config = (struct nx_config){ 0 };
+	const struct nx_options *o = gw->config.values;
+	gw->started = nx_now();
+	gw->default_limit = (uint64_t)nx_opt_int(o, "query.defaultLimit", 1000);
+	gw->max_sql = (uint32_t)nx_opt_int(o, "query.maxBytes", 102400);
+	gw->log_queries = nx_opt_bool(o, "log.queries", false);
+
+	enum nx_code c = init_drivers(err);
+	if (!c)
+		c = open_store(gw, err);
+	if (!c)
+		c = open_auth(gw, err);
+	if (!c)
+		c = open_catalog(gw, err);
+	if (!c)
+		c = add_config_sources(gw, err);
+	if (!c)
+		c = nx_history_start(gw->store, (uint64_t)nx_opt_int(o, "history.keep", 0),
+				     &gw->history, err);
+	struct nx_exec_config e = {
+		.workers = (uint32_t)nx_opt_int(o, "exec.workers", 0),
+		.max_workers = (uint32_t)nx_opt_int(o, "exec.maxWorkers", 0),
+		.max_jobs = (uint32_t)nx_opt_int(o, "exec.maxJobs", 0),
+	};
+	if (!c)
+		c = nx_exec_start(&e, gw->catalog, &gw->exec, err);
+	gw->verdicts = nx_verdicts_new();
+	gw->cursors = nx_cursors_new((uint32_t)nx_opt_int(o, "query.maxCursors", 0),
+				     nx_opt_ms(o, "query.cursorTtl", 0));
+	if (!c && (!gw->verdicts || !gw->cursors))
+		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (!c)
+		c = start_keeper(gw, err);
+	if (!c)
+		c = listen_http(gw, err);
+	if (!c)
+		c = write_port_file(gw, err);
+	if (c) {
+		if (gw->http && !nx_http_stop(gw->http, 0))
+			return c; /* someone still holds an exchange: leave it, the process ends */
+		free_parts(gw);
+		return c;
+	}
+	nx_log(NX_LOG_INFO, "listen", "nexus %s on %s, port %u", NX_VERSION,
+	       nx_opt_str(o, "http.listen", ""), nx_http_port(gw->http, 0));
+	*ret = gw;
+	return NX_OK;
+}
+
+void nx_gateway_stop(struct nx_gateway *gw)
+{
+	if (!gw)
+		return;
+	uint32_t grace = (uint32_t)nx_opt_ms(gw->config.values, "shutdownGrace", 10000);
+	nx_log(NX_LOG_INFO, "shutdown", "draining");
+	atomic_store(&gw->draining, true);
+	nx_http_drain(gw->http);
+	nx_exec_drain(gw->exec);
+	nx_exec_wait(gw->exec, grace);
+	if (!nx_http_stop(gw->http, 2000)) {
+		nx_log(NX_LOG_ERROR, "shutdown", "a request did not end; leaving it");
+		return;
+	}
+	free_parts(gw);
+	nx_log(NX_LOG_INFO, "shutdown", "done");
+}

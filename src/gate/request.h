@@ -1,0 +1,150 @@
+/* One request's state, from the first byte to the last. Lives in the exchange's arena.
+ *
+ * Flow: a step reads only what earlier steps wrote; the comment on each group names its writer. */
+#ifndef NX_GATE_REQUEST_H
+#define NX_GATE_REQUEST_H
+
+#include "encode/encode.h"
+#include "gate/gateway.h"
+#include "sql/gate.h"
+
+struct nx_request;
+
+enum nx_route_kind { NX_ROUTE_LOOP, NX_ROUTE_WORK, NX_ROUTE_QUERY };
+enum nx_body { NX_BODY_NONE, NX_BODY_SOURCE, NX_BODY_QUERY, NX_BODY_FETCH, NX_BODY_VALIDATE,
+	NX_BODY_KEY };
+enum { NX_RIGHT_NONE = -1 };
+
+struct nx_route {
+	const char *id;
+	enum nx_http_method method;
+	const char *method_text;
+	const char *path;
+	int right; /* enum nx_right or NX_RIGHT_NONE */
+	enum nx_route_kind kind;
+	enum nx_body body;
+	const char *summary;
+	/* LOOP and WORK: answers. QUERY: runs on a worker with a connection allowed. An error returned
+	 * becomes the error response. */
+	enum nx_code (*act)(struct nx_request *r);
+};
+extern const struct nx_route nx_routes[];
+extern const uint32_t nx_route_count;
+
+/* Path parameters by position in the pattern. */
+enum { NX_PATH_PARAMS = 3 };
+
+struct nx_query_args {
+	struct nx_str source; /* id or name */
+	struct nx_str sql;
+	const struct nx_value *params;
+	uint32_t nparams;
+	bool has_params;
+	uint64_t limit;       /* UINT64_MAX: none */
+	uint64_t offset;
+	int64_t timeout_ms;   /* 0: the source's */
+	uint32_t batch_size;
+	struct nx_encoding encoding;
+	bool has_format;
+};
+
+struct nx_request {
+	/* listen */
+	struct nx_gateway *gw;
+	struct nx_http_exchange *x;
+	const struct nx_http_request *http;
+	struct nx_arena *arena;
+	int64_t started;
+	bool lent;
+
+	/* parse */
+	char correlation[65];
+	const struct nx_route *route;
+	struct nx_str path[NX_PATH_PARAMS];
+	const struct nx_json *body;
+	struct nx_query_args args;
+	enum nx_coding coding;
+
+	/* authenticate */
+	struct nx_principal who;
+
+	/* resolve */
+	const struct nx_data_source *source; /* referenced until finish */
+
+	/* validate */
+	struct nx_verdict verdict;
+
+	/* route */
+	struct nx_job job;
+
+	/* run */
+	struct nx_conn *conn;
+	struct nx_stream *stream;
+	enum nx_conn_state conn_state;
+
+	/* encode */
+	struct nx_buf *out; /* the worker's own buffer */
+	struct nx_compressor *compressor;
+	uint64_t rows, bytes;
+	uint64_t cut_at; /* offset + limit, saturated */
+	bool has_more, truncated, began;
+	struct nx_str next_uri;
+	struct nx_str answer;    /* a whole result, sent by finish; ptr NULL: none */
+	const char *answer_type;
+	struct nx_buf packed;    /* holds a compressed answer */
+
+	/* finish */
+	int status;
+	struct nx_error err;
+	int64_t t_auth, t_validate, t_route, t_run; /* ns each step took */
+};
+
+/* steps.c */
+void nx_request_reply(struct nx_request *r, int status, const char *content_type, struct nx_str body);
+/* {"success":true,"data":<data>,...}; data is a complete JSON value. */
+void nx_request_data(struct nx_request *r, int status, struct nx_str data);
+bool nx_request_gone(const struct nx_request *r, struct nx_error *err);
+enum nx_code nx_step_resolve_source(struct nx_request *r, struct nx_str id_or_name);
+enum nx_code nx_step_validate(struct nx_request *r);
+/* Opens the stream of the judged statement on the job's connection, with one safe retry. */
+enum nx_code nx_step_run(struct nx_request *r);
+enum nx_code nx_run_retrying(struct nx_request *r,
+			     enum nx_code (*open)(struct nx_request *r, struct nx_error *err));
+void nx_request_query(struct nx_request *r, struct nx_query *ret);
+
+/* stream.c: the encode step */
+enum nx_code nx_step_encode(struct nx_request *r);
+void nx_request_meta(const struct nx_request *r, const struct nx_error *err, struct nx_result_meta *ret,
+		     char timestamp[25]);
+struct nx_buf *nx_worker_buffer(void);
+
+/* body.c */
+enum nx_code nx_body_parse(struct nx_request *r);
+struct nx_str nx_query_param(const struct nx_request *r, const char *name); /* ptr NULL: absent */
+enum nx_code nx_query_param_u32(const struct nx_request *r, const char *name, uint32_t fallback,
+				uint32_t max, uint32_t *ret, struct nx_error *err);
+struct nx_field_spec {
+	enum nx_body body;
+	const char *key, *type;
+	bool required;
+	int64_t min, max;
+	const char *help;
+};
+extern const struct nx_field_spec nx_field_specs[];
+extern const uint32_t nx_field_count;
+
+/* verdicts.c */
+struct nx_verdicts *nx_verdicts_new(void);
+void nx_verdicts_free(struct nx_verdicts *v);
+bool nx_verdicts_get(struct nx_verdicts *v, enum nx_dialect d, uint32_t policy, const char *placeholder,
+		     struct nx_str sql, struct nx_arena *a, struct nx_verdict *ret);
+void nx_verdicts_put(struct nx_verdicts *v, enum nx_dialect d, uint32_t policy,
+		     const char *placeholder, struct nx_str sql, const struct nx_verdict *verdict);
+
+/* api/fetch.c */
+struct nx_cursors *nx_cursors_new(uint32_t max, int64_t ttl_ms);
+void nx_cursors_free(struct nx_cursors *c);
+void nx_cursors_sweep(struct nx_cursors *c);
+uint32_t nx_cursors_open(struct nx_cursors *c);
+
+#endif

@@ -1,0 +1,13 @@
+#include "gate/api/api.h"
+
+/* GET and DELETE on the same path are two rows. `act` NULL: the plain query path of steps.c. */
+#define nx_act_query NULL
+
+const struct nx_route nx_routes[] = {
+#define NX_ROUTE(id, method, path, right, kind, body, summary)                                      \
+	{ #id, NX_HTTP_##method, #method, path, NX_RIGHT_##right, NX_ROUTE_##kind, NX_BODY_##body, \
+	  summary, nx_act_##id },
+#include "gate/routes.def"
+#undef NX_ROUTE
+};
+const uint32_t nx_route_count = NX_COUNTOF(nx_routes);

@@ -1,0 +1,529 @@
+/* The life of a request, whatever the door: the whole product can be read from this file.
+ *
+ *	listen -> parse -> authenticate -> resolve -> validate -> route -> run -> encode -> finish
+ *
+ * listen is src/http. parse to validate are quick and run on the event loop for small bodies, on a
+ * worker for large ones. route hands the request to the scheduler and leaves (DISEMBARK); run and
+ * encode happen on a worker that holds a connection; finish happens exactly once, whatever came
+ * before. A step reads only what earlier steps wrote (see request.h). No connection is ever taken
+ * for a statement that has not passed validate. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gate/api/api.h"
+#include "stats/metrics.h"
+
+/* Bodies up to this are parsed and judged on the loop: some microseconds. */
+#define LOOP_BODY ((size_t)16 * 1024)
+
+enum step_place { ON_LOOP, ON_WORKER };
+
+static enum nx_code step_parse(struct nx_request *r);
+static enum nx_code step_authenticate(struct nx_request *r);
+static enum nx_code step_body(struct nx_request *r);
+static enum nx_code step_resolve(struct nx_request *r);
+static enum nx_code step_route(struct nx_request *r);
+static void finish(struct nx_request *r, enum nx_code c);
+
+/* What happens before a worker with a connection takes over. */
+static const struct {
+	const char *name;
+	enum nx_code (*run)(struct nx_request *r);
+} before_route[] = {
+	{ "parse", step_body },
+	{ "resolve", step_resolve },
+	{ "validate", nx_step_validate },
+	{ "route", step_route },
+};
+
+/* ---- parse ---- */
+
+static bool match(const char *pattern, struct nx_str path, struct nx_str out[NX_PATH_PARAMS])
+{
+	uint32_t n = 0;
+	size_t i = 0;
+	for (const char *p = pattern; *p;) {
+		if (*p != '{') {
+			if (i >= path.len || path.ptr[i] != *p)
+				return false;
+			i++;
+			p++;
+			continue;
+		}
+		size_t from = i;
+		while (i < path.len && path.ptr[i] != '/')
+			i++;
+		if (i == from || n == NX_PATH_PARAMS)
+			return false;
+		out[n++] = nx_strn(path.ptr + from, i - from);
+		p = strchr(p, '}') + 1;
+	}
+	return i == path.len;
+}
+
+static enum nx_code step_parse(struct nx_request *r)
+{
+	struct nx_str cid = nx_http_get_header(r->x, "X-Correlation-ID");
+	bool good = cid.len >= 1 && cid.len <= 64;
+	for (size_t i = 0; good && i < cid.len; i++) {
+		char c = cid.ptr[i];
+		good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+		       (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+	}
+	nx_uuid(r->job.id);
+	if (good)
+		memcpy(r->correlation, cid.ptr, cid.len);
+	else
+		memcpy(r->correlation, r->job.id, sizeof(r->job.id));
+
+	struct nx_str path = r->http->path;
+	enum nx_http_method m = r->http->method == NX_HTTP_HEAD ? NX_HTTP_GET : r->http->method;
+	const char *allow[8];
+	uint32_t nallow = 0;
+	for (uint32_t i = 0; i < nx_route_count; i++) {
+		if (!match(nx_routes[i].path, path, r->path))
+			continue;
+		if (nx_routes[i].method == m) {
+			r->route = &nx_routes[i];
+			return NX_OK;
+		}
+		if (nallow < NX_COUNTOF(allow))
+			allow[nallow++] = nx_routes[i].method_text;
+	}
+	if (nallow) {
+		char text[80] = "";
+		size_t len = 0;
+		for (uint32_t i = 0; i < nallow; i++)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
+						i ? ", " : "", allow[i]);
+		nx_http_add_header(r->x, "Allow", nx_str(text));
+		return nx_fail(&r->err, NX_E_METHOD_NOT_ALLOWED, "This path answers to %s.", text);
+	}
+	return nx_fail(&r->err, NX_E_NOT_FOUND, "There is nothing at this path.");
+}
+
+/* ---- authenticate ---- */
+
+static enum nx_code step_authenticate(struct nx_request *r)
+{
+	if (r->route->right == NX_RIGHT_NONE)
+		return NX_OK;
+	int64_t t = nx_now();
+	enum nx_code c = nx_auth_check(r->gw->auth, nx_http_get_header(r->x, "Authorization"),
+				       nx_http_get_header(r->x, "X-API-Key"), &r->who, &r->err);
+	r->t_auth = nx_now() - t;
+	if (c) {
+		if (c == NX_E_UNAUTHENTICATED || c == NX_E_TOKEN_EXPIRED)
+			nx_http_add_header(r->x, "WWW-Authenticate", NX_STR("Bearer"));
+		return c;
+	}
+	if (!nx_role_may(r->who.role, (enum nx_right)r->route->right))
+		return nx_fail(&r->err, NX_E_FORBIDDEN, "The role %s may not do this.",
+			       nx_role_name(r->who.role));
+	return NX_OK;
+}
+
+static enum nx_code step_body(struct nx_request *r)
+{
+	return nx_body_parse(r);
+}
+
+/* ---- resolve ---- */
+
+enum nx_code nx_step_resolve_source(struct nx_request *r, struct nx_str id_or_name)
+{
+	return nx_catalog_get(r->gw->catalog, id_or_name, &r->source, &r->err);
+}
+
+static enum nx_code step_resolve(struct nx_request *r)
+{
+	bool by_path = r->route->body == NX_BODY_NONE;
+	enum nx_code c = nx_step_resolve_source(r, by_path ? r->path[0] : r->args.source);
+	if (c)
+		return c;
+	if (!r->source->driver)
+		return nx_fail(&r->err, NX_E_DRIVER_NOT_BUILT,
+			       "The type %s is known but its driver is not built in.",
+			       r->source->type->name);
+	if (r->source->status == NX_SOURCE_INACTIVE || r->source->status == NX_SOURCE_DRAFT)
+		return nx_fail(&r->err, NX_E_SOURCE_INACTIVE, "The data source is %s.",
+			       nx_source_status_name(r->source->status));
+	return NX_OK;
+}
+
+/* ---- validate ---- */
+
+enum nx_code nx_step_validate(struct nx_request *r)
+{
+	if (!r->args.sql.ptr)
+		return NX_OK; /* the route has no statement of the user's */
+	int64_t t = nx_now();
+	const struct nx_data_source *s = r->source;
+	const char *placeholder = s->driver ? s->driver->placeholder : "?";
+	enum nx_dialect d = s->type->dialect;
+	bool files = strcmp(s->type->driver, "duckdb") == 0;
+	uint32_t policy = (s->allow_metadata ? 1u : 0u) | (files ? 2u : 0u);
+	enum nx_code c = NX_OK;
+	bool cached = r->route->body != NX_BODY_VALIDATE &&
+		      nx_verdicts_get(r->gw->verdicts, d, policy, placeholder, r->args.sql,
+				      r->arena, &r->verdict);
+	if (!cached) {
+		struct nx_gate_policy p = { .allow_metadata = s->allow_metadata,
+					    .table_paths = files,
+					    .max_bytes = r->gw->max_sql };
+		c = nx_gate_check(d, &p, placeholder, r->args.sql, r->arena, &r->verdict, &r->err);
+		if (!c)
+			nx_verdicts_put(r->gw->verdicts, d, policy, placeholder, r->args.sql,
+					&r->verdict);
+	}
+	bool count = r->route->body != NX_BODY_VALIDATE || r->args.has_params;
+	if (!c && count && r->verdict.nparams != r->args.nparams)
+		c = nx_fail(&r->err, NX_E_PARAMETER_COUNT,
+			    "The statement has %u placeholders, %u parameters were given.",
+			    r->verdict.nparams, r->args.nparams);
+	r->t_validate = nx_now() - t;
+	return c;
+}
+
+/* ---- route ---- */
+
+static void on_hangup(void *arg)
+{
+	struct nx_request *r = arg;
+	/* A cursor's batch can be read again after a lost response, so it is made all the same. */
+	if (r->route->act != nx_act_fetch_next)
+		nx_job_cancel(&r->job, NX_E_CLIENT_GONE);
+}
+
+static void on_stall(void *arg)
+{
+	struct nx_request *r = arg;
+	nx_job_stalled(&r->job);
+}
+
+static void run_query(struct nx_job *j);
+
+/* Hands the request over: from here on it belongs to a worker, and may already have been answered
+ * when this returns NX_OK. */
+static enum nx_code lend(struct nx_request *r, void (*run)(struct nx_job *j),
+			 const struct nx_data_source *source)
+{
+	r->job.exec = r->gw->exec;
+	r->job.run = run;
+	r->job.source = source;
+	if (!r->lent) {
+		if (!nx_http_on_hangup(r->x, on_hangup, r))
+			return nx_fail(&r->err, NX_E_CLIENT_GONE, "The client left.");
+		nx_http_on_stall(r->x, on_stall, r);
+		r->lent = true;
+	}
+	enum nx_code c = nx_job_submit(r->gw->exec, &r->job, &r->err);
+	return c;
+}
+
+static enum nx_code step_route(struct nx_request *r)
+{
+	const struct nx_source_limits *l = &r->source->limits;
+	int64_t ms = l->query_ms;
+	if (r->args.timeout_ms > 0 && r->args.timeout_ms < ms)
+		ms = r->args.timeout_ms;
+	r->job.deadline = r->started + ms * NX_MS;
+	r->job.queue_deadline = r->started + (int64_t)l->queue_ms * NX_MS;
+	r->job.owner = r->who.id;
+	r->job.principal = r->who.name;
+	r->job.sql = r->args.sql;
+	return lend(r, run_query, r->source);
+}
+
+/* ---- run ---- */
+
+bool nx_request_gone(const struct nx_request *r, struct nx_error *err)
+{
+	enum nx_code c = atomic_load(&r->job.cancelled);
+	if (!c)
+		return false;
+	(void)nx_fail(err, c, "%s", nx_code_help(c));
+	return true;
+}
+
+void nx_request_query(struct nx_request *r, struct nx_query *ret)
+{
+	uint64_t most = r->args.limit;
+	uint64_t cap = r->source->limits.max_rows;
+	if (cap && most > cap)
+		most = cap;
+	*ret = (struct nx_query){
+		.sql = r->verdict.sql,
+		.params = r->args.params,
+		.nparams = r->args.nparams,
+		.limits = { .skip_rows = r->args.offset,
+			    .max_rows = most,
+			    .batch_rows = 4096,
+			    .batch_bytes = 512 * 1024 },
+		.encoding = r->args.encoding,
+		.pure = r->verdict.pure,
+		.deadline = r->job.deadline,
+		.arena = r->arena,
+	};
+}
+
+static enum nx_code open_query(struct nx_request *r, struct nx_error *err)
+{
+	struct nx_query q;
+	nx_request_query(r, &q);
+	return r->source->driver->query(r->conn, &q, &r->stream, &r->conn_state, err);
+}
+
+enum nx_code nx_run_retrying(struct nx_request *r,
+			     enum nx_code (*open)(struct nx_request *r, struct nx_error *err))
+{
+	for (int attempt = 0;; attempt++) {
+		bool reused;
+		r->conn_state = NX_CONN_BROKEN;
+		if (nx_request_gone(r, &r->err))
+			return r->err.code;
+		enum nx_code c = nx_job_connect(&r->job, &r->conn, &reused, &r->err);
+		if (c)
+			return c;
+		c = open(r, &r->err);
+		if (!c)
+			return NX_OK;
+		r->stream = NULL;
+		if (nx_request_gone(r, &r->err))
+			return r->err.code;
+		/* A pooled connection that died while it was idle has run nothing of ours: once more
+		 * on a new one is safe. */
+		if (c != NX_E_SOURCE_LOST || !reused || attempt > 0)
+			return c;
+		nx_job_retry(&r->job);
+	}
+}
+
+enum nx_code nx_step_run(struct nx_request *r)
+{
+	int64_t t = nx_now();
+	r->t_route = t - r->started - r->t_auth - r->t_validate;
+	enum nx_code c = nx_run_retrying(r, open_query);
+	r->t_run = nx_now() - t;
+	return c;
+}
+
+static void run_query(struct nx_job *j)
+{
+	struct nx_request *r =
+		(struct nx_request *)(void *)((char *)j - offsetof(struct nx_request, job));
+	enum nx_code c = NX_OK;
+	if (r->route->act) {
+		c = r->route->act(r);
+	} else {
+		c = nx_step_run(r);
+		if (!c)
+			c = nx_step_encode(r);
+	}
+	finish(r, c);
+}
+
+/* ---- finish ---- */
+
+void nx_request_reply(struct nx_request *r, int status, const char *content_type,
+		      struct nx_str body)
+{
+	nx_http_add_header(r->x, "X-Correlation-ID", nx_str(r->correlation));
+	r->status = status;
+	nx_http_reply(r->x, status, content_type, body);
+}
+
+struct nx_buf *nx_worker_buffer(void)
+{
+	static _Thread_local struct nx_buf b;
+	if (!b.max)
+		nx_buf_init(&b, (size_t)64 << 20);
+	if (b.cap > (size_t)2 << 20) { /* a huge row once must not be kept for ever */
+		nx_buf_done(&b);
+		nx_buf_init(&b, (size_t)64 << 20);
+	}
+	nx_buf_clear(&b);
+	return &b;
+}
+
+static void envelope_end(struct nx_request *r, struct nx_buf *b)
+{
+	char now[NX_ISO_LEN];
+	nx_iso_time(nx_wall_us(), now);
+	nx_buf_puts(b, ",\"correlationId\":\"");
+	nx_buf_puts(b, r->correlation);
+	nx_buf_puts(b, "\",\"timestamp\":\"");
+	nx_buf_puts(b, now);
+	nx_buf_puts(b, "\"}\n");
+}
+
+void nx_request_data(struct nx_request *r, int status, struct nx_str data)
+{
+	struct nx_buf b;
+	nx_buf_init(&b, data.len + 1024);
+	nx_buf_puts(&b, "{\"success\":true,\"data\":");
+	nx_buf_put_str(&b, data);
+	envelope_end(r, &b);
+	nx_request_reply(r, status, "application/json", nx_buf_str(&b));
+	nx_buf_done(&b);
+}
+
+static void reply_error(struct nx_request *r)
+{
+	int status = nx_code_http(r->err.code);
+	if (status == 503 || status == 429)
+		nx_http_add_header(r->x, "Retry-After", NX_STR("1"));
+	struct nx_buf b;
+	nx_buf_init(&b, 16384);
+	nx_buf_puts(&b, "{\"success\":false,\"error\":");
+	nx_encode_error(&r->err, &b);
+	envelope_end(r, &b);
+	nx_request_reply(r, status, "application/json", nx_buf_str(&b));
+	nx_buf_done(&b);
+}
+
+static void record_query(struct nx_request *r, enum nx_code c, int64_t elapsed)
+{
+	enum nx_outcome o = nx_outcome_of(c);
+	uint32_t type = r->source ? (uint32_t)(r->source->type - nx_source_types) : 0;
+	nx_metrics_query(type, o, elapsed, r->rows, r->bytes);
+	nx_metrics_step(NX_STEP_AUTH, r->t_auth);
+	nx_metrics_step(NX_STEP_VALIDATE, r->t_validate);
+	if (r->t_run) {
+		nx_metrics_step(NX_STEP_ROUTE, r->t_route);
+		nx_metrics_step(NX_STEP_RUN, r->t_run);
+		nx_metrics_step(NX_STEP_ENCODE,
+				elapsed - r->t_run - r->t_route - r->t_auth - r->t_validate);
+	}
+	struct nx_history_record h = { .code = c,
+				       .started_wall = r->job.started_wall ? r->job.started_wall :
+									      nx_wall_us(),
+				       .owner = r->who.id,
+				       .fingerprint = nx_str_hash(r->args.sql),
+				       .rows = r->rows,
+				       .bytes = r->bytes,
+				       .elapsed_us = (uint64_t)(elapsed / 1000) };
+	memcpy(h.query_id, r->job.id, sizeof(h.query_id));
+	memcpy(h.correlation_id, r->correlation, sizeof(h.correlation_id));
+	memcpy(h.principal, r->who.name, sizeof(h.principal));
+	if (r->source) {
+		memcpy(h.source_id, r->source->id, sizeof(h.source_id));
+		(void)snprintf(h.source_type, sizeof(h.source_type), "%s", r->source->type->name);
+	}
+	(void)snprintf(h.status, sizeof(h.status), "%s", nx_outcome_name(o));
+	nx_history_add(r->gw->history, &h);
+	if (r->gw->log_queries)
+		nx_log(NX_LOG_INFO, "query", "%s %s rows=%llu ms=%.3f id=%s", h.source_type, h.status,
+		       (unsigned long long)r->rows, (double)elapsed / 1e6, r->job.id);
+}
+
+/* Exactly once per request: answers if nothing has, gives everything back, counts. After it the
+ * request does not exist any more. */
+static void finish(struct nx_request *r, enum nx_code c)
+{
+	int64_t elapsed = nx_now() - r->started;
+	if (c) {
+		nx_metrics_error(c);
+		if (r->err.detail[0] || nx_code_http(c) >= 500)
+			nx_log_error(nx_code_http(c) == 500 ? NX_LOG_ERROR : NX_LOG_WARN, "request",
+				     r->correlation, &r->err);
+	}
+	if (r->route && r->route->kind == NX_ROUTE_QUERY && r->args.sql.ptr)
+		record_query(r, c, elapsed);
+	nx_metrics_request(r->status ? r->status : nx_code_http(c), elapsed);
+	if (c && !nx_http_began(r->x))
+		reply_error(r);
+	else if (r->answer.ptr)
+		nx_http_reply(r->x, 200, r->answer_type, r->answer);
+	nx_compressor_free(r->compressor);
+	nx_buf_done(&r->packed);
+	if (r->source)
+		nx_data_source_unref(r->source);
+	if (!r->lent)
+		return;
+	struct nx_http_exchange *x = r->x;
+	if (atomic_load(&r->job.state) != NX_JOB_RECEIVED)
+		nx_job_end(&r->job, r->conn_state);
+	nx_http_done(x); /* r is gone */
+}
+
+/* ---- the loop's side ---- */
+
+static enum nx_code prepare(struct nx_request *r)
+{
+	for (uint32_t i = 0; i < NX_COUNTOF(before_route); i++) {
+		enum nx_code c = before_route[i].run(r);
+		if (c)
+			return c;
+	}
+	return NX_OK;
+}
+
+/* A worker without a connection: what is too long for the loop. */
+static void run_work(struct nx_job *j)
+{
+	struct nx_request *r =
+		(struct nx_request *)(void *)((char *)j - offsetof(struct nx_request, job));
+	struct nx_error gone;
+	enum nx_code c;
+	if (nx_request_gone(r, &gone)) {
+		r->err = gone;
+		c = gone.code;
+	} else if (r->route->kind == NX_ROUTE_QUERY) {
+		/* a large body: prepare here, then stand in the source's queue */
+		nx_job_end(j, NX_CONN_CLEAN);
+		atomic_store(&j->state, NX_JOB_RECEIVED);
+		c = prepare(r);
+		if (!c)
+			return;
+	} else {
+		c = step_body(r);
+		if (!c)
+			c = r->route->act(r);
+	}
+	finish(r, c);
+}
+
+enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx)
+{
+	struct nx_gateway *gw = ctx;
+	struct nx_arena *a = nx_http_arena(x);
+	struct nx_request *r = nx_arena_zalloc(a, sizeof(*r));
+	if (!r) {
+		nx_http_reply(x, 503, "text/plain", NX_STR("out of memory\n"));
+		return NX_HTTP_ANSWERED;
+	}
+	r->gw = gw;
+	r->x = x;
+	r->http = nx_http_request(x);
+	r->arena = a;
+	r->started = nx_now();
+	nx_error_clear(&r->err);
+	atomic_init(&r->job.cancelled, NX_OK);
+	atomic_init(&r->job.state, NX_JOB_RECEIVED);
+
+	enum nx_code c = step_parse(r);
+	if (!c)
+		c = step_authenticate(r);
+	if (!c && r->route->kind == NX_ROUTE_LOOP) {
+		c = r->route->act(r);
+	} else if (!c && r->route->kind == NX_ROUTE_QUERY && r->http->body.len <= LOOP_BODY) {
+		c = prepare(r);
+		if (!c)
+			return NX_HTTP_LENT;
+	} else if (!c) {
+		r->job.deadline = r->started + 120 * NX_SEC;
+		r->job.queue_deadline = NX_NEVER;
+		if (r->route->kind != NX_ROUTE_QUERY)
+			r->job.id[0] = '\0'; /* not a query: not listed */
+		c = lend(r, run_work, NULL);
+		if (!c)
+			return NX_HTTP_LENT;
+	}
+	/* Answered here. A request that was marked lent but not taken by the scheduler is still ours. */
+	r->lent = false;
+	finish(r, c);
+	return NX_HTTP_ANSWERED;
+}
