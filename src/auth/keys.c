@@ -21,7 +21,9 @@ struct row {
 
 struct nx_keys {
 	struct nx_store *store; /* NULL: none can be issued */
-	pthread_rwlock_t lock; /* buckets, count */
+	pthread_mutex_t
+		writing; /* taken first; held over the store's I/O, so that prefixes stay unique */
+	pthread_rwlock_t lock; /* buckets, count; held for a few instructions */
 	struct row *buckets[1024];
 	uint32_t count;
 };
@@ -109,6 +111,7 @@ enum nx_code nx_keys_open(struct nx_store *store, struct nx_keys **ret, struct n
 	if (!k)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	k->store = store;
+	pthread_mutex_init(&k->writing, NULL);
 	pthread_rwlock_init(&k->lock, NULL);
 	enum nx_code c = store ? nx_store_keys(store, load, k, err) : NX_OK;
 	if (c) {
@@ -132,6 +135,7 @@ void nx_keys_free(struct nx_keys *k)
 		}
 	}
 	pthread_rwlock_destroy(&k->lock);
+	pthread_mutex_destroy(&k->writing);
 	free(k);
 }
 
@@ -169,7 +173,7 @@ static void hex(const uint8_t *p, size_t n, char *out)
 	}
 }
 
-/* A key in `ret` and its row; the prefix is free. Caller holds the lock. */
+/* A key in `ret` and its row; the prefix is free. `writing` is held: no lock is needed to read. */
 static struct row *make(struct nx_keys *k, char ret[80])
 {
 	uint8_t raw[36];
@@ -212,9 +216,7 @@ enum nx_code nx_keys_issue(struct nx_keys *k, struct nx_str name, enum nx_role r
 	nx_iso_time(now, created);
 	if (ttl_s)
 		nx_iso_time(now + (int64_t)ttl_s * 1000000, until);
-	/* The lock spans the write, so that prefixes stay unique; checks wait a few milliseconds for
-	 * an admin's rare act. */
-	pthread_rwlock_wrlock(&k->lock);
+	pthread_mutex_lock(&k->writing);
 	struct row *r = k->count < KEYS_MAX ? make(k, text) : NULL;
 	enum nx_code c;
 	if (!r) {
@@ -234,36 +236,47 @@ enum nx_code nx_keys_issue(struct nx_keys *k, struct nx_str name, enum nx_role r
 		r->who.role = role;
 		r->who.expires = ttl_s ? now / 1000000 + ttl_s : 0;
 		c = nx_store_key_put(k->store, &row, err);
-		if (c)
+		if (c) {
 			free(r);
-		else
+		} else {
+			pthread_rwlock_wrlock(&k->lock);
 			insert(k, r);
+			pthread_rwlock_unlock(&k->lock);
+		}
 	}
-	pthread_rwlock_unlock(&k->lock);
+	pthread_mutex_unlock(&k->writing);
 	if (!c)
 		memcpy(ret, text, sizeof(text));
 	nx_wipe(text, sizeof(text));
 	return c;
 }
 
-enum nx_code nx_keys_revoke(struct nx_keys *k, struct nx_str id, struct nx_error *err)
+static void unlink_row(struct nx_keys *k, struct nx_str id)
 {
-	if (!k->store)
-		return nx_fail(err, NX_E_NOT_FOUND, "No such API key.");
+	struct row *dead = NULL;
 	pthread_rwlock_wrlock(&k->lock);
-	enum nx_code c = nx_store_key_delete(k->store, id, err);
-	for (size_t i = 0; !c && i < NX_COUNTOF(k->buckets); i++) {
+	for (size_t i = 0; !dead && i < NX_COUNTOF(k->buckets); i++) {
 		struct row **p = &k->buckets[i];
 		while (*p && !nx_str_is(id, (*p)->id))
 			p = &(*p)->next;
 		if (!*p)
 			continue;
-		struct row *dead = *p;
+		dead = *p;
 		*p = dead->next;
 		k->count--;
-		free(dead);
-		break;
 	}
 	pthread_rwlock_unlock(&k->lock);
+	free(dead);
+}
+
+enum nx_code nx_keys_revoke(struct nx_keys *k, struct nx_str id, struct nx_error *err)
+{
+	if (!k->store)
+		return nx_fail(err, NX_E_NOT_FOUND, "No such API key.");
+	pthread_mutex_lock(&k->writing);
+	enum nx_code c = nx_store_key_delete(k->store, id, err);
+	if (!c)
+		unlink_row(k, id);
+	pthread_mutex_unlock(&k->writing);
 	return c;
 }
