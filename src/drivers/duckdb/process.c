@@ -113,6 +113,9 @@ static int request_worker(void)
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
 		return -1;
+	/* room for a few frames, so that the worker seldom waits for us; the system may give less */
+	int room = 1 << 20;
+	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 	struct iovec iov = { (void *)"w", 1 };
 	union {
 		struct cmsghdr head;
