@@ -37,19 +37,19 @@ int nx_cmd_serve(struct nx_cli *cli)
 		fprintf(stderr, "nexus serve: unknown argument %s\n", cli->argv[0]);
 		return NX_EXIT_USAGE;
 	}
-	struct nx_config cfg;
-	if (!nx_cli_config(cli, &cfg))
-		return NX_EXIT_FAIL;
-	setup_log(&cfg);
-	raise_limits();
-	signal(SIGPIPE, SIG_IGN);
-	/* Blocked before any thread exists, so that only sigwait here sees them. */
+	/* Blocked first of all: only sigwait here sees them, however early they come. */
 	sigset_t stop;
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &stop, NULL);
 
+	struct nx_config cfg;
+	if (!nx_cli_config(cli, &cfg))
+		return NX_EXIT_FAIL;
+	setup_log(&cfg);
+	raise_limits();
+	signal(SIGPIPE, SIG_IGN);
 	struct nx_gateway *gw;
 	struct nx_error err;
 	if (nx_gateway_start(&cfg, &gw, &err)) {

@@ -81,6 +81,7 @@ struct nx_request {
 	struct nx_conn *conn;
 	struct nx_stream *stream;
 	enum nx_conn_state conn_state;
+	_Atomic bool released; /* the source has done its part: a client that leaves cancels nothing */
 
 	/* encode */
 	struct nx_buf *out; /* the worker's own buffer */

@@ -193,7 +193,7 @@ static void on_hangup(void *arg)
 {
 	struct nx_request *r = arg;
 	/* A cursor's batch can be read again after a lost response, so it is made all the same. */
-	if (r->route->act != nx_act_fetch_next)
+	if (r->route->act != nx_act_fetch_next && !atomic_load(&r->released))
 		nx_job_cancel(&r->job, NX_E_CLIENT_GONE);
 }
 
@@ -287,6 +287,7 @@ enum nx_code nx_run_retrying(struct nx_request *r,
 		enum nx_code c = nx_job_connect(&r->job, &r->conn, &reused, &r->err);
 		if (c)
 			return c;
+		int64_t asked = nx_now();
 		c = open(r, &r->err);
 		if (!c)
 			return NX_OK;
@@ -294,8 +295,10 @@ enum nx_code nx_run_retrying(struct nx_request *r,
 		if (nx_request_gone(r, &r->err))
 			return r->err.code;
 		/* A pooled connection that died while it was idle has run nothing of ours: once more
-		 * on a new one is safe. */
-		if (c != NX_E_SOURCE_LOST || !reused || attempt > 0)
+		 * on a new one is safe. One that died later was running it, and whatever killed it
+		 * may have meant to. */
+		bool at_once = nx_now() - asked < 100 * NX_MS;
+		if (c != NX_E_SOURCE_LOST || !reused || attempt > 0 || !at_once)
 			return c;
 		nx_job_retry(&r->job);
 	}

@@ -262,6 +262,7 @@ enum nx_code nx_step_encode(struct nx_request *r)
 	nx_encoder_free(p.enc);
 	r->conn_state = d->release(r->stream);
 	r->stream = NULL;
+	atomic_store(&r->released, true);
 
 	if (tail && whole)
 		return answer_whole(r);
