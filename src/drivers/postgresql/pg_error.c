@@ -176,6 +176,9 @@ enum nx_code pg_fail_fault(const struct pg_fault *f, struct nx_str sql, uint32_t
 {
 	enum nx_code code = pg_sqlstate_code(f->sqlstate);
 	struct nx_str m = f->message;
+	/* statement_timeout shares its SQLSTATE with cancel requests. */
+	if (code == NX_E_QUERY_CANCELED && memmem(m.ptr, m.len, "statement timeout", 17))
+		code = NX_E_QUERY_TIMEOUT;
 	bool values = nparams > 0 && code == NX_E_DATA_ERROR;
 	unsigned number = values && binding ? parameter_number(f->context) : 0;
 	if (values)
@@ -189,7 +192,7 @@ enum nx_code pg_fail_fault(const struct pg_fault *f, struct nx_str sql, uint32_t
 		nx_fail(err, code, NX_STR_FMT, NX_STR_ARG(m));
 	}
 	nx_error_native(err, 0, f->sqlstate);
-	if (values)
+	if (nparams > 0) /* the rest may quote values */
 		nx_error_detail(err, "in " NX_STR_FMT, NX_STR_ARG(f->routine));
 	else
 		nx_error_detail(err,

@@ -225,6 +225,8 @@ enum nx_code pg_prepare(struct pg_conn *c, struct nx_str sql, int64_t deadline,
 			struct pg_stmt **ret, struct nx_error *err)
 {
 	struct describe d = { 0 };
+	if (sql.len > 0 && memchr(sql.ptr, 0, sql.len)) /* would end the text in its message */
+		return nx_fail(err, NX_E_RO_ENCODING, "The SQL holds a NUL character.");
 	struct pg_stmt *s = calloc(1, sizeof(*s));
 	char *copy = malloc(sql.len + 1);
 	enum nx_code code = NX_OK;

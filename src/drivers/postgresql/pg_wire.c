@@ -249,10 +249,13 @@ static enum nx_code fill(struct pg_conn *c, size_t need, int64_t until, bool *re
 			 struct nx_error *err)
 {
 	struct pg_in *in = &c->in;
+	/* A length is only believed as far as bytes have come: memory grows with them. */
+	size_t have = in->end - in->pos;
+	size_t limit = have * 2 > PG_IN_STREAM ? have * 2 : PG_IN_STREAM;
 	size_t want = need > PG_IN_SIZE ? need : PG_IN_SIZE;
 	bool filled = in->cap > 0 && in->end == in->cap;
-	if (filled && in->cap < PG_IN_STREAM)
-		want = want > PG_IN_STREAM ? want : PG_IN_STREAM;
+	if (want > limit || (filled && in->cap < PG_IN_STREAM))
+		want = limit;
 	if ((in->pos == in->end || in->cap - in->pos < want || filled) && !in_room(in, want)) {
 		c->broken = true;
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");

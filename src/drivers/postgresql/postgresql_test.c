@@ -110,6 +110,19 @@ NX_TEST(errors)
 	session_close(&s);
 }
 
+NX_TEST(nul_in_the_text)
+{
+	struct session s;
+	session_open(&s, NULL);
+	struct nx_query q = query_of("", true);
+	q.sql = NX_STR("SELECT 1\0; DROP TABLE x");
+	struct result r = run_query(&s, &q);
+	NX_EQ_I(NX_E_RO_ENCODING, r.code);
+	NX_EQ_I(NX_CONN_CLEAN, r.state);
+	result_done(&r);
+	session_close(&s);
+}
+
 NX_TEST(parameter_errors_keep_the_value_secret)
 {
 	struct session s;
@@ -318,6 +331,14 @@ NX_TEST(deadline)
 	NX_CHECK(!active("too_long"));
 	result_done(&r);
 	NX_EQ_S("1", one(&s, "SELECT 1"));
+	/* statement_timeout is the server's own deadline. */
+	struct session t2;
+	session_open(&t2, (const char *[]){ "statementTimeout", "0.1", NULL });
+	r = run_sql(&t2, "SELECT pg_sleep(5)", true);
+	NX_EQ_I(NX_E_QUERY_TIMEOUT, r.code);
+	NX_EQ_I(NX_CONN_CLEAN, r.state);
+	result_done(&r);
+	session_close(&t2);
 	/* The deadline also holds while Parse waits for a lock. */
 	admin("DROP TABLE IF EXISTS held; CREATE TABLE held (a int)");
 	admin("BEGIN; LOCK TABLE held");
