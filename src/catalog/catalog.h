@@ -66,21 +66,28 @@ struct nx_data_source {
 	char problem_text[400];
 };
 
-/* Loads what the store holds. `key` is the 32-byte vault master key (copied; wiped by free). */
+/* Loads what the store holds. `key` is the 32-byte vault master key (copied; wiped by free); NULL: no
+ * secrets can be kept [DS-011]. `store` NULL: only nx_catalog_build() and nx_catalog_add_config().
+ * A source that cannot be built any more (wrong key, config that no longer fits) is kept in status
+ * ERROR with its `problem`; only a failing store or lack of memory fails the whole. */
 NX_NODISCARD enum nx_code nx_catalog_open(struct nx_store *store, const uint8_t key[32],
 					  struct nx_catalog **ret, struct nx_error *err);
 void nx_catalog_free(struct nx_catalog *c);
 
-/* By id or by name; the caller unrefs. SOURCE_NOT_FOUND when there is none. */
+/* By id or by exact name (a name never looks like an id); the caller unrefs. SOURCE_NOT_FOUND when there is none. */
 NX_NODISCARD enum nx_code nx_catalog_get(struct nx_catalog *c, struct nx_str id_or_name,
 					 const struct nx_data_source **ret, struct nx_error *err);
 void nx_data_source_ref(const struct nx_data_source *s);
 void nx_data_source_unref(const struct nx_data_source *s);
 
 /* Create, replace, delete: validated by DS-001..015 and the driver's option table; secrets go to the
- * vault. `body` is the JSON of POST/PUT: {name, type, description, config{...}, status?}. For PUT a
- * secret left out or given as the mask "********" keeps the stored one. All broken rules are
- * collected in err->message (first) and `rules` (JSON array of {rule,key,message}) when not NULL. */
+ * vault. `body` is the JSON of POST/PUT: {name, type, description, config{...}, status?, version?,
+ * skipTest?}; every other key is refused. For PUT a secret left out or given as the mask "********"
+ * keeps the stored one, null drops it; `version` must be the current one, else SOURCE_CHANGED. A secret
+ * ${env:NAME} or ${file:path} is kept so and followed at each build.
+ * All broken rules are collected: the first in err, all in `rules` (JSON array of {rule,key,message},
+ * in the arena) when not NULL. Rule ids: DS-*, CV-*, CV-REF (a reference leads nowhere), KEY-UNKNOWN,
+ * KEY-MISSING, KEY-VALUE. `ret` may be NULL; otherwise the caller unrefs. */
 NX_NODISCARD enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body,
 					    struct nx_arena *a, struct nx_str *rules,
 					    const struct nx_data_source **ret, struct nx_error *err);
@@ -107,7 +114,9 @@ NX_NODISCARD enum nx_code nx_catalog_list(struct nx_catalog *c, struct nx_str ty
 /* The source as the API shows it, secrets as "********". */
 void nx_data_source_json(const struct nx_data_source *s, struct nx_buf *out);
 
-/* Told after each change, with the old snapshot (still referenced), so that its pool can close. */
+/* Told after each replace, delete and change of status, with the old snapshot (still referenced), so
+ * that its pool can close. Called by the changing thread with no lock held; set it before threads run.
+ * After a change of status the new snapshot has the same version and the same options. */
 void nx_catalog_on_change(struct nx_catalog *c,
 			  void (*fn)(const struct nx_data_source *old, void *arg), void *arg);
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -254,6 +255,14 @@ static enum nx_code set_up(struct nx_store *s, bool memory, struct nx_error *err
 	return c;
 }
 
+/* A file size limit shall be STORE_FULL; by default the signal would end the process. */
+static void ignore_size_signal(void)
+{
+	struct sigaction now;
+	if (sigaction(SIGXFSZ, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+		(void)signal(SIGXFSZ, SIG_IGN);
+}
+
 enum nx_code nx_store_open(const char *path, struct nx_store **ret, struct nx_error *err)
 {
 	bool memory = strcmp(path, ":memory:") == 0;
@@ -263,6 +272,7 @@ enum nx_code nx_store_open(const char *path, struct nx_store **ret, struct nx_er
 	struct nx_store *s = calloc(1, sizeof(*s));
 	if (!s)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	ignore_size_signal();
 	s->lock_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	enum nx_code c = NX_OK;

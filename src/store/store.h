@@ -8,7 +8,8 @@
  * Row callbacks run under the store's lock: they must not call the store. Their slices are good
  * until they return; a callback's error ends the listing and is handed through.
  *
- * The process should ignore SIGXFSZ, so that a file size limit is an error and not a death. */
+ * Opening makes the process ignore SIGXFSZ unless it has a handler: a file size limit is an error
+ * and not a death. */
 #ifndef NX_STORE_STORE_H
 #define NX_STORE_STORE_H
 

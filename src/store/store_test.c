@@ -419,7 +419,6 @@ NX_TEST(full_by_file_size_limit)
 	const char *path = scratch();
 	struct rlimit was, tight;
 	struct nx_store *s = must_open(path);
-	NX_CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
 	NX_CHECK(getrlimit(RLIMIT_FSIZE, &was) == 0);
 	tight = (struct rlimit){ 512 * 1024, was.rlim_max };
 	NX_CHECK(setrlimit(RLIMIT_FSIZE, &tight) == 0);
