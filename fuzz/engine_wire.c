@@ -38,22 +38,6 @@ static void request(struct nx_str in, struct nx_arena *a)
 	again(in, &b);
 }
 
-static void batch(struct nx_str in, struct nx_arena *a)
-{
-	struct nx_batch out;
-	struct nx_error err;
-	if (in.len < 2)
-		return;
-	uint8_t rows = (uint8_t)in.ptr[0], cols = (uint8_t)in.ptr[1] & 7;
-	in = nx_strn(in.ptr + 2, in.len - 2);
-	if (nx_wire_get_batch(in, rows, cols, a, &out, &err))
-		return;
-	struct nx_buf b;
-	nx_buf_init(&b, 64 << 20);
-	nx_wire_put_batch(&b, &out);
-	again(in, &b);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	if (size < 1)
@@ -62,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct nx_arena *a = nx_arena_new(16 << 20);
 	struct nx_error err;
 	struct nx_wire_frame f;
-	switch (bytes[0] % 5) {
+	switch (bytes[0] % 4) {
 	case 0:
 		schema(in, a);
 		break;
@@ -70,9 +54,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		request(in, a);
 		break;
 	case 2:
-		batch(in, a);
-		break;
-	case 3:
 		if (nx_wire_get_error(in, &err) == NX_OK)
 			abort();
 		break;

@@ -22,7 +22,7 @@ struct nx_output {
 	struct nx_schema schema;
 	struct nx_vector **vectors;
 	struct nx_column *cols;
-	struct nx_encoder *encoder; /* NULL: batches of text */
+	struct nx_encoder *encoder;
 	struct nx_buf buf;
 	uint32_t step;       /* rows a frame, adapted to their size */
 	uint64_t skip, left; /* rows still to drop, rows still to send */
@@ -95,7 +95,7 @@ enum nx_code nx_output_new(struct nx_session *s, duckdb_result *r, struct nx_out
 	o->session = s;
 	o->skip = req->skip_rows;
 	o->left = req->max_rows;
-	o->step = UINT32_MAX;
+	o->step = req->frame_rows ? req->frame_rows : UINT32_MAX;
 	o->first = true;
 	pthread_mutex_init(&o->lock, NULL);
 	pthread_cond_init(&o->pushed, NULL);
@@ -107,11 +107,9 @@ enum nx_code nx_output_new(struct nx_session *s, duckdb_result *r, struct nx_out
 	nx_wire_put_schema(&o->buf, &o->schema);
 	if (o->buf.failed || o->buf.len > NX_WIRE_MAX_OTHER)
 		return nx_fail(err, NX_E_TOO_COMPLEX, "the result's schema is too large");
-	if (req->kind == NX_WIRE_QUERY) {
-		o->encoder = nx_encoder_new(&o->schema, &req->encoding);
-		if (!o->encoder)
-			return no_memory(err);
-	}
+	o->encoder = nx_encoder_new(&o->schema, &req->encoding);
+	if (!o->encoder)
+		return no_memory(err);
 	nx_frame_send(s->fd, NX_WIRE_SCHEMA, 0, false, nx_buf_str(&o->buf));
 	*ret = o;
 	return NX_OK;
@@ -132,18 +130,11 @@ static enum nx_code send_rows(struct nx_output *o, const struct nx_batch *b, uin
 		nx_frame_send(o->session->fd, NX_WIRE_ROWS, end - from, false, nx_buf_str(&o->buf));
 		size_t row = o->buf.len / (end - from) + 1;
 		o->step = row > FRAME_BYTES ? 1 : (uint32_t)(FRAME_BYTES / row) * 2;
+		uint32_t most = o->session->tables.req->frame_rows;
+		if (most && o->step > most)
+			o->step = most;
 		from = end;
 	}
-	return NX_OK;
-}
-
-static enum nx_code send_batch(struct nx_output *o, const struct nx_batch *b, struct nx_error *err)
-{
-	nx_buf_clear(&o->buf);
-	nx_wire_put_batch(&o->buf, b);
-	if (o->buf.failed || o->buf.len > NX_WIRE_MAX_OTHER)
-		return nx_fail(err, NX_E_RESULT_TOO_LARGE, "the catalog is too large");
-	nx_frame_send(o->session->fd, NX_WIRE_BATCH, b->nrows, false, nx_buf_str(&o->buf));
 	return NX_OK;
 }
 
@@ -156,7 +147,7 @@ static enum nx_code send_part(struct nx_output *o, struct part *p, struct nx_err
 				      &o->cols[c], err);
 	struct nx_batch b = { (uint32_t)n, o->schema.nfields, o->cols };
 	if (code == NX_OK)
-		code = o->encoder ? send_rows(o, &b, p->from, p->to, err) : send_batch(o, &b, err);
+		code = send_rows(o, &b, p->from, p->to, err);
 	duckdb_destroy_data_chunk(&p->chunk);
 	return code;
 }

@@ -108,6 +108,30 @@ out:
 	return code;
 }
 
+static const char *skip_space(const char *p)
+{
+	return p + strspn(p, " \t\r\n\f\v");
+}
+
+/* EXPLAIN without ANALYZE or options, of one SELECT: DuckDB's type is EXPLAIN whatever stands behind
+ * it, and ANALYZE would run that. Comments in front of the SELECT are not looked through. */
+static bool explains_select(struct nx_session *s, const char *sql)
+{
+	const char *p = skip_space(sql);
+	if (!nx_str_ieq(nx_strn(p, strnlen(p, 7)), NX_STR("EXPLAIN")))
+		return false;
+	p = skip_space(p + 7);
+	duckdb_extracted_statements all = NULL;
+	duckdb_prepared_statement inner = NULL;
+	bool yes = duckdb_extract_statements(s->con, p, &all) == 1 &&
+		   duckdb_prepare_extracted_statement(s->con, all, 0, &inner) == DuckDBSuccess &&
+		   duckdb_prepared_statement_type(inner) == DUCKDB_STATEMENT_TYPE_SELECT;
+	duckdb_destroy_prepare(&inner);
+	if (all)
+		duckdb_destroy_extracted(&all);
+	return yes;
+}
+
 static enum nx_code prepare(struct nx_session *s, const char *sql, duckdb_prepared_statement *ret,
 			    struct nx_error *err)
 {
@@ -132,10 +156,11 @@ static enum nx_code prepare(struct nx_session *s, const char *sql, duckdb_prepar
 		duckdb_destroy_extracted(&all);
 	if (code)
 		return code;
-	if (duckdb_prepared_statement_type(*ret) != DUCKDB_STATEMENT_TYPE_SELECT)
-		return nx_fail(err, NX_E_RO_STATEMENT,
-			       "the engine says that this is not a SELECT");
-	return NX_OK;
+	duckdb_statement_type type = duckdb_prepared_statement_type(*ret);
+	if (type == DUCKDB_STATEMENT_TYPE_SELECT ||
+	    (type == DUCKDB_STATEMENT_TYPE_EXPLAIN && explains_select(s, sql)))
+		return NX_OK;
+	return nx_fail(err, NX_E_RO_STATEMENT, "the engine says that this is not a SELECT");
 }
 
 /* digits without sign, point or exponent; at most 38 of them */

@@ -10,7 +10,6 @@ bool nx_wire_frame_ok(const struct nx_wire_frame *f)
 	case NX_WIRE_HELLO:
 	case NX_WIRE_REQUEST:
 	case NX_WIRE_SCHEMA:
-	case NX_WIRE_BATCH:
 	case NX_WIRE_ERROR:
 		return f->len <= NX_WIRE_MAX_OTHER;
 	case NX_WIRE_END:
@@ -62,6 +61,7 @@ void nx_wire_put_request(struct nx_buf *b, const struct nx_wire_request *r)
 	put_u8(b, (uint8_t)r->encoding.format);
 	put_u8(b, r->encoding.numbers_exact);
 	put_u8(b, r->encoding.ndjson_objects);
+	put_u32(b, r->frame_rows);
 	put_u64(b, r->skip_rows);
 	put_u64(b, r->max_rows);
 	put_str(b, r->sql);
@@ -104,19 +104,6 @@ void nx_wire_put_error(struct nx_buf *b, const struct nx_error *e)
 	put_str(b, nx_str(e->token));
 	put_str(b, nx_str(e->message));
 	put_str(b, nx_str(e->detail));
-}
-
-void nx_wire_put_batch(struct nx_buf *b, const struct nx_batch *batch)
-{
-	for (uint32_t c = 0; c < batch->ncols; c++) {
-		const struct nx_column *col = &batch->cols[c];
-		for (uint32_t i = 0; i < batch->nrows; i++) {
-			bool valid = nx_column_valid(col, i);
-			put_u8(b, valid);
-			if (valid)
-				put_str(b, nx_column_text(col, i));
-		}
-	}
 }
 
 /* reading: after the first fault `bad` stays set and zeros come out */
@@ -210,6 +197,7 @@ enum nx_code nx_wire_get_request(struct nx_str payload, struct nx_arena *a,
 	r.encoding.format = get_enum(&in, NX_FORMAT_COUNT);
 	r.encoding.numbers_exact = get_enum(&in, 2);
 	r.encoding.ndjson_objects = get_enum(&in, 2);
+	r.frame_rows = get_u32(&in);
 	r.skip_rows = get_u64(&in);
 	r.max_rows = get_u64(&in);
 	r.sql = get_str(&in);
@@ -279,50 +267,6 @@ enum nx_code nx_wire_get_schema(struct nx_str payload, struct nx_arena *a, struc
 	enum nx_code code = finish(&in, "schema", err);
 	if (code == NX_OK)
 		*ret = s;
-	return code;
-}
-
-enum nx_code nx_wire_get_batch(struct nx_str payload, uint64_t nrows, uint32_t ncols,
-			       struct nx_arena *a, struct nx_batch *ret, struct nx_error *err)
-{
-	struct in in = { payload.ptr, payload.ptr + payload.len, false };
-	/* a value takes at least a byte: nothing is allocated beyond what the payload could hold */
-	if (nrows > UINT32_MAX || ncols > NX_WIRE_MAX_FIELDS || nrows * ncols > payload.len)
-		return nx_fail(err, NX_E_PROTOCOL, "the engine protocol is broken (batch)");
-	struct nx_column *cols = nx_arena_array(a, ncols, sizeof *cols);
-	if (!cols)
-		return no_memory(err);
-	for (uint32_t c = 0; c < ncols; c++) {
-		int32_t *offsets = nx_arena_array(a, nrows + 1, sizeof *offsets);
-		uint8_t *validity = nx_arena_zalloc(a, nrows / 8 + 1);
-		if (!offsets || !validity)
-			return no_memory(err);
-		const char *base = in.p;
-		/* each text starts behind its predecessor's NUL and the next head, so the texts are
-		 * packed: offsets need them without gaps */
-		char *text = nx_arena_alloc(a, (size_t)(in.end - in.p) + 1);
-		if (!text)
-			return no_memory(err);
-		int32_t at = 0;
-		for (uint32_t i = 0; i < nrows; i++) {
-			offsets[i] = at;
-			if (!get_enum(&in, 2))
-				continue;
-			struct nx_str s = get_str(&in);
-			if (in.bad || in.p - base > INT32_MAX)
-				return nx_fail(err, NX_E_PROTOCOL,
-					       "the engine protocol is broken (batch)");
-			memcpy(text + at, s.ptr, s.len);
-			at += (int32_t)s.len;
-			validity[i >> 3] |= (uint8_t)(1u << (i & 7));
-		}
-		offsets[nrows] = at;
-		cols[c] = (struct nx_column){ .length = (int64_t)nrows, .validity = validity,
-					      .data = text, .offsets = offsets };
-	}
-	enum nx_code code = finish(&in, "batch", err);
-	if (code == NX_OK)
-		*ret = (struct nx_batch){ (uint32_t)nrows, ncols, cols };
 	return code;
 }
 

@@ -6,7 +6,7 @@
  *
  *	worker  -> HELLO (pidfd attached)
  *	gateway -> REQUEST
- *	worker  -> SCHEMA, ROWS or BATCH ..., then END; or ERROR at any place after HELLO
+ *	worker  -> SCHEMA, ROWS ..., then END; or ERROR at any place after HELLO
  *
  * Cancel needs no frame: the gateway kills the process. The end of the stream without END or ERROR
  * is a crash.
@@ -23,7 +23,6 @@ enum nx_wire_type {
 	NX_WIRE_REQUEST,
 	NX_WIRE_SCHEMA,
 	NX_WIRE_ROWS,  /* payload: encoded rows; rows: how many */
-	NX_WIRE_BATCH, /* payload: text columns; rows: how many. For catalog requests */
 	NX_WIRE_END,   /* no payload; rows: total; more: beyond max_rows */
 	NX_WIRE_ERROR,
 };
@@ -58,6 +57,7 @@ struct nx_wire_request {
 	uint32_t threads;
 	uint32_t cpu_seconds;
 	struct nx_encoding encoding;
+	uint32_t frame_rows;     /* rows in one ROWS at most; 0: by size only */
 	uint64_t skip_rows, max_rows;
 	struct nx_str sql;       /* QUERY; NUL-terminated once parsed */
 	struct nx_str table;     /* COLUMNS: one table; empty: all */
@@ -68,8 +68,6 @@ struct nx_wire_request {
 void nx_wire_put_request(struct nx_buf *b, const struct nx_wire_request *r);
 void nx_wire_put_schema(struct nx_buf *b, const struct nx_schema *s);
 void nx_wire_put_error(struct nx_buf *b, const struct nx_error *e);
-/* Columns of layout TEXT only. */
-void nx_wire_put_batch(struct nx_buf *b, const struct nx_batch *batch);
 
 /* Parsers: what they return points into `payload` and the arena. PROTOCOL when it is malformed,
  * MEMORY when the arena is full. */
@@ -77,10 +75,6 @@ NX_NODISCARD enum nx_code nx_wire_get_request(struct nx_str payload, struct nx_a
 					      struct nx_wire_request *ret, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_wire_get_schema(struct nx_str payload, struct nx_arena *a,
 					     struct nx_schema *ret, struct nx_error *err);
-/* `nrows` and `ncols` are what frame and schema said. */
-NX_NODISCARD enum nx_code nx_wire_get_batch(struct nx_str payload, uint64_t nrows, uint32_t ncols,
-					    struct nx_arena *a, struct nx_batch *ret,
-					    struct nx_error *err);
 /* The worker's error; PROTOCOL when it is malformed. Never NX_OK. */
 enum nx_code nx_wire_get_error(struct nx_str payload, struct nx_error *ret);
 

@@ -36,7 +36,7 @@ NX_TEST(request)
 	struct nx_wire_request in = {
 		.kind = NX_WIRE_QUERY, .root = NX_STR("/data/x"), .format = NX_STR("csv"),
 		.delimiter = NX_STR(";"), .header = -1, .memory_mb = 512, .spill_mb = 7, .threads = 2,
-		.cpu_seconds = 30, .encoding = { NX_FORMAT_CSV, true, false }, .skip_rows = 3,
+		.cpu_seconds = 30, .encoding = { NX_FORMAT_CSV, true, false }, .frame_rows = 9, .skip_rows = 3,
 		.max_rows = UINT64_MAX, .sql = NX_STR("SELECT ?, ?"), .table = NX_STR(""),
 		.nparams = 2, .params = v,
 	}, out;
@@ -49,6 +49,7 @@ NX_TEST(request)
 	NX_EQ_I(512, out.memory_mb);
 	NX_EQ_I(NX_FORMAT_CSV, out.encoding.format);
 	NX_CHECK(out.max_rows == UINT64_MAX);
+	NX_EQ_I(9, out.frame_rows);
 	NX_EQ_I(2, out.nparams);
 	NX_EQ_STR(v[0].text, out.params[0].text);
 	NX_EQ_I(NX_V_NULL, out.params[1].kind);
@@ -109,30 +110,6 @@ NX_TEST(schema_bombs)
 	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_schema(nx_buf_str(&b), arena, &out, &err));
 }
 
-NX_TEST(batch)
-{
-	begin();
-	int32_t offsets[] = { 0, 2, 2, 5 };
-	uint8_t valid = 5;
-	struct nx_column col = { .length = 3, .validity = &valid, .data = "abcde", .offsets = offsets };
-	struct nx_batch in = { 3, 1, &col }, out;
-	nx_wire_put_batch(&b, &in);
-	NX_EQ_I(NX_OK, nx_wire_get_batch(nx_buf_str(&b), 3, 1, arena, &out, &err));
-	NX_EQ_I(3, out.nrows);
-	NX_EQ_STR(NX_STR("ab"), nx_column_text(&out.cols[0], 0));
-	NX_CHECK(!nx_column_valid(&out.cols[0], 1));
-	NX_EQ_STR(NX_STR("cde"), nx_column_text(&out.cols[0], 2));
-	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_batch(nx_buf_str(&b), 4, 1, arena, &out, &err));
-	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_batch(nx_buf_str(&b), UINT64_MAX, 1, arena, &out, &err));
-	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_batch(nx_buf_str(&b), 1ull << 31, 7, arena, &out, &err));
-	static struct nx_buf s;
-	nx_buf_init(&s, 1000);
-	nx_buf_putc(&s, 3);
-	nx_buf_putc(&s, 1);
-	nx_buf_put_str(&s, nx_buf_str(&b));
-	seed('\2', "batch", nx_buf_str(&s));
-}
-
 NX_TEST(error)
 {
 	begin();
@@ -148,7 +125,7 @@ NX_TEST(error)
 	NX_EQ_S("nosuch", out.token);
 	NX_EQ_S("for the log", out.detail);
 	NX_EQ_I(14, out.position);
-	seed('\3', "error", nx_buf_str(&b));
+	seed('\2', "error", nx_buf_str(&b));
 	b.data[0] = 0; /* success is no error */
 	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_error(nx_buf_str(&b), &out));
 	b.data[0] = (char)0xff;

@@ -42,7 +42,6 @@ struct stream {
 	struct conn *conn;
 	struct nx_schema schema;
 	int64_t deadline;
-	struct nx_arena *batch_arena; /* catalog streams only */
 	struct nx_buf payload;
 	bool ended;
 };
@@ -63,14 +62,6 @@ static const struct nx_option options[] = {
 	{ "threads", NX_OPT_INT, NX_OPTF_PROPS, "2", 1, 64, NULL, "Threads of one query." },
 	{ NULL },
 };
-
-static struct nx_arena *root_arena(struct nx_error *err)
-{
-	struct nx_arena *a = nx_arena_new(64u << 20);
-	if (!a)
-		nx_fail(err, NX_E_MEMORY, "no memory");
-	return a;
-}
 
 /* source and connection */
 
@@ -304,7 +295,6 @@ static void stream_free(struct stream *st)
 	if (!st)
 		return;
 	nx_buf_done(&st->payload);
-	nx_arena_free(st->batch_arena);
 	free(st);
 }
 
@@ -329,13 +319,12 @@ static enum nx_code start(struct conn *c, const struct nx_query *q, struct nx_wi
 	r->threads = s->threads;
 	r->cpu_seconds = cpu_seconds(s, q->deadline);
 	r->encoding = q->encoding;
+	r->frame_rows = q->limits.batch_rows;
 	r->skip_rows = q->limits.skip_rows;
 	r->max_rows = q->limits.max_rows;
 	struct stream *st = calloc(1, sizeof *st);
-	if (!st || (r->kind != NX_WIRE_QUERY && !(st->batch_arena = root_arena(err)))) {
-		stream_free(st);
+	if (!st)
 		return nx_fail(err, NX_E_MEMORY, "no memory for a query");
-	}
 	st->base.driver = &nx_driver_duckdb;
 	st->conn = c;
 	st->deadline = q->deadline;
@@ -402,28 +391,9 @@ static const struct nx_schema *stream_schema(struct nx_stream *base)
 
 static enum nx_code stream_next(struct nx_stream *base, struct nx_batch *ret, struct nx_error *err)
 {
-	struct stream *st = (struct stream *)base;
-	if (!st->batch_arena)
-		return nx_fail(err, NX_E_NOT_IMPLEMENTED,
-			       "the engine's workers encode rows: next_bytes() is the way to read them");
-	if (st->ended) {
-		*ret = (struct nx_batch){ 0 };
-		return NX_OK;
-	}
-	struct nx_wire_frame f;
-	enum nx_code code = recv_frame(st, &f, err);
-	if (code)
-		return code;
-	if (f.type == NX_WIRE_END) {
-		st->ended = true;
-		*ret = (struct nx_batch){ 0 };
-		return NX_OK;
-	}
-	if (f.type != NX_WIRE_BATCH || f.rows == 0)
-		return nx_fail(err, NX_E_PROTOCOL, "the engine protocol is broken (no batch)");
-	nx_arena_reset(st->batch_arena);
-	return nx_wire_get_batch(nx_buf_str(&st->payload), f.rows, st->schema.nfields,
-				 st->batch_arena, ret, err);
+	(void)base, (void)ret;
+	return nx_fail(err, NX_E_NOT_IMPLEMENTED,
+		       "the engine's workers encode rows: next_bytes() is the way to read them");
 }
 
 static enum nx_code stream_next_bytes(struct nx_stream *base, struct nx_bytes *ret,
