@@ -471,7 +471,8 @@ NX_TEST(what_is_not_a_store_is_refused)
 	put_file(path, text, 0);
 	NX_EQ_I(NX_E_STORE_FAILED, nx_store_open(path, &s, &err));
 	NX_CHECK(strstr(err.message, "damaged"));
-	NX_EQ_I(NX_E_STORE_FAILED, nx_store_open(dir, &s, &err));
+	NX_CHECK(snprintf(sub, sizeof(sub), "%s/folder", dir) > 0 && mkdir(sub, 0700) == 0);
+	NX_EQ_I(NX_E_STORE_FAILED, nx_store_open(sub, &s, &err));
 	NX_CHECK(snprintf(sub, sizeof(sub), "%s/none/store.db", dir) > 0);
 	NX_EQ_I(NX_E_STORE_FAILED, nx_store_open(sub, &s, &err));
 	NX_EQ_I(NX_E_CONFIG, nx_store_open("", &s, &err));
