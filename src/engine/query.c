@@ -80,6 +80,13 @@ enum nx_code nx_session_view(struct nx_session *s, struct nx_str name, struct nx
 
 /* preparing */
 
+/* What stands behind EXPLAIN, or NULL. Comments in front are not looked through. */
+static const char *explained(const char *sql)
+{
+	const char *p = sql + strspn(sql, " \t\r\n\f\v");
+	return nx_str_ieq(nx_strn(p, strnlen(p, 7)), NX_STR("EXPLAIN")) ? p + 7 : NULL;
+}
+
 static enum nx_code view_for(void *arg, struct nx_str schema, struct nx_str table,
 			     struct nx_error *err)
 {
@@ -94,7 +101,8 @@ static enum nx_code views_for(struct nx_session *s, const char *sql, struct nx_e
 {
 	duckdb_result r = { 0 };
 	enum nx_code code = NX_OK;
-	if (duckdb_bind_varchar(s->tree, 1, sql) || duckdb_execute_prepared(s->tree, &r))
+	const char *inner = explained(sql);
+	if (duckdb_bind_varchar(s->tree, 1, inner ? inner : sql) || duckdb_execute_prepared(s->tree, &r))
 		goto out;
 	duckdb_data_chunk chunk = duckdb_fetch_chunk(r);
 	if (!chunk)
@@ -108,19 +116,13 @@ out:
 	return code;
 }
 
-static const char *skip_space(const char *p)
-{
-	return p + strspn(p, " \t\r\n\f\v");
-}
-
 /* EXPLAIN without ANALYZE or options, of one SELECT: DuckDB's type is EXPLAIN whatever stands behind
- * it, and ANALYZE would run that. Comments in front of the SELECT are not looked through. */
+ * it, and ANALYZE would run that. */
 static bool explains_select(struct nx_session *s, const char *sql)
 {
-	const char *p = skip_space(sql);
-	if (!nx_str_ieq(nx_strn(p, strnlen(p, 7)), NX_STR("EXPLAIN")))
+	const char *p = explained(sql);
+	if (!p)
 		return false;
-	p = skip_space(p + 7);
 	duckdb_extracted_statements all = NULL;
 	duckdb_prepared_statement inner = NULL;
 	bool yes = duckdb_extract_statements(s->con, p, &all) == 1 &&
