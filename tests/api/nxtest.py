@@ -126,11 +126,13 @@ class Response:
 
     @property
     def data(self):
+        if self.json.get("data") is None:
+            raise Failed(f"an answer without data\n{self}")
         return self.json["data"]
 
     @property
     def rows(self):
-        return self.json["data"]["rows"]
+        return self.data["rows"]
 
     @property
     def code(self):
@@ -377,7 +379,7 @@ ENDED = ("completed", "failed", "timed_out", "canceled", "success", "error", "ti
 
 def data_list(self):
     """The list in a listing: data itself, or its one list member."""
-    data = self.json["data"]
+    data = self.data
     if isinstance(data, list):
         return data
     lists = [v for v in data.values() if isinstance(v, list)]

@@ -6,7 +6,7 @@ import tempfile
 import nxtest
 import servers
 
-ROWS = 2500  # of table `many`
+ROWS = servers.ROWS
 
 
 def sqlite_file():
@@ -33,24 +33,8 @@ def sqlite_file():
     return nxtest.shared["sqlite"]
 
 
-def postgres_tables():
-    """The same tables in a real server: NEXUS_TEST_LITE=postgresql runs the general cases there."""
-    server = servers.postgres()
-    if "lite_pg" not in nxtest.shared:
-        server.sql(f"""
-            CREATE SCHEMA IF NOT EXISTS lite AUTHORIZATION api;
-            ALTER ROLE api SET search_path = lite, public;
-            DROP TABLE IF EXISTS lite.t, lite.many CASCADE;
-            SET ROLE api;
-            CREATE TABLE lite.t(id int PRIMARY KEY, name text NOT NULL, score float8, data bytea);
-            INSERT INTO lite.t VALUES (1, 'one', 1.5, '\\x00ff'), (2, U&'zw\\00f6lf', NULL, NULL), (3, '', -0.25, '');
-            CREATE TABLE lite.many AS SELECT i AS id, 'row ' || i AS text FROM generate_series(1, {ROWS}) AS s(i);
-            CREATE VIEW lite.v AS SELECT id, name FROM lite.t;""")
-        nxtest.shared["lite_pg"] = True
-    return server
-
-
 def sqlite_source(name="lite", **config):
+    # NEXUS_TEST_LITE=postgresql runs the general cases on the same tables of a real server.
     if os.environ.get("NEXUS_TEST_LITE") == "postgresql":
-        return postgres_tables().source(name, **config)
+        return servers.postgres().source(name, **config)
     return {"name": name, "type": "sqlite", "config": {"path": sqlite_file(), **config}}

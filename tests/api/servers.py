@@ -15,6 +15,7 @@ import threading
 import nxtest
 from nxtest import ROOT, Failed, skip
 
+ROWS = 2500  # of the sample table `many`
 SCRIPTS = os.path.join(ROOT, "tests", "servers")
 
 
@@ -40,10 +41,15 @@ class Postgres(Server):
     database = "postgres"
 
     def prepare(self):
-        self.sql("""
+        self.sql(f"""
             CREATE ROLE api LOGIN PASSWORD 'api-secret';
             GRANT ALL ON SCHEMA public TO api;
-            ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO api;""")
+            ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO api;
+            SET ROLE api;
+            CREATE TABLE t(id int PRIMARY KEY, name text NOT NULL, score float8, data bytea);
+            INSERT INTO t VALUES (1, 'one', 1.5, '\\x00ff'), (2, 'zw\u00f6lf', NULL, NULL), (3, '', -0.25, '');
+            CREATE TABLE many AS SELECT i AS id, 'row ' || i AS text FROM generate_series(1, {ROWS}) AS s(i);
+            CREATE VIEW v AS SELECT id, name FROM t;""")
 
     def source(self, name, **config):
         return super().source(name, **{"username": "api", "password": "api-secret", **config})

@@ -141,7 +141,7 @@ def nothing_is_written_or_switched():
                 "INSTALL httpfs", "LOAD httpfs", "SET memory_limit = '100GB'", "PRAGMA database_list", "EXPORT DATABASE 'x'",
                 "CALL pragma_version()", "DROP TABLE trips", "SELECT 1; SELECT 2", "INSERT INTO cities VALUES (1)",
                 "CHECKPOINT", "VACUUM", "DETACH memory", "USE memory", "RESET ALL", "EXPLAIN ANALYZE SELECT 1",
-                "FROM trips INSERT", "CREATE SECRET (TYPE s3)", "SELECT * FROM 'https://example.com/x.csv'",
+                "CREATE SECRET (TYPE s3)", "SELECT * FROM 'https://example.com/x.csv'",
                 "SELECT * FROM 's3://bucket/x.parquet'", "SELECT * FROM postgres_scan('', 'public', 't')"):
         r = q(sql)
         check(r.status in (400, 403), f"{sql} is refused", r)

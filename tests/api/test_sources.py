@@ -169,6 +169,18 @@ def skip_test_leaves_it_untested():
 
 
 @case
+def a_known_type_whose_driver_is_not_built_in():
+    """It may be described; it says so when it is asked."""
+    r = gateway().post("/api/v1/datasources", {"name": "flake", "type": "snowflake", "config": {
+        "account": "a", "database": "d", "username": "u", "password": "p", "authentication": {"type": "password"}}})
+    eq((201, "draft"), (r.status, r.data["status"]), r)
+    q = gateway().query("flake", "SELECT 1")
+    eq((501, "DRIVER_NOT_BUILT"), (q.status, q.code), q)
+    eq(501, gateway().post(f"/api/v1/datasources/{r.data['id']}/test").status)
+    gateway().delete("/api/v1/datasources/" + r.data["id"])
+
+
+@case
 def deactivate_keeps_queries_out():
     sid = create("onoff").data["id"]
     r = gateway().post(f"/api/v1/datasources/{sid}/deactivate")
