@@ -107,10 +107,9 @@ enum nx_code pg_open(const struct nx_options *opts, struct nx_source **ret, stru
 	s->base.driver = &nx_driver_postgresql;
 	s->opts = opts;
 	s->options = b.data;
-	const char *fallback = !nx_opt_has(opts, "ssl")		 ? "prefer"
-			       : nx_opt_bool(opts, "ssl", false) ? "require"
-								 : "disable";
-	s->sslmode = nx_opt_str(opts, "sslmode", fallback);
+	const char *ssl = nx_opt_str(opts, "ssl", "prefer");
+	ssl = strcmp(ssl, "true") == 0 ? "require" : strcmp(ssl, "false") == 0 ? "disable" : ssl;
+	s->sslmode = nx_opt_str(opts, "sslmode", ssl);
 	s->sslrootcert = nx_opt_str(opts, "sslRootCert", NULL);
 	if (!s->sslrootcert)
 		s->sslrootcert = strncmp(s->sslmode, "verify", 6) == 0 ? SYSTEM_CA : NO_FILE;
