@@ -13,8 +13,6 @@
 
 #include "engine/wire.h"
 
-#define NX_ENGINE_VERSION "v1.5.6" /* what duckdb_library_version() must say; see docs/decisions */
-
 __extension__ typedef __int128 nx_i128;
 __extension__ typedef unsigned __int128 nx_u128;
 

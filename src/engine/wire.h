@@ -27,6 +27,9 @@ enum nx_wire_type {
 	NX_WIRE_ERROR,
 };
 
+/* What duckdb_library_version() must say: docs/decisions/002-duckdb-version.md. */
+#define NX_ENGINE_VERSION "v1.5.6"
+
 struct nx_wire_frame { /* 16 bytes in front of every payload */
 	uint8_t type;
 	uint8_t more;

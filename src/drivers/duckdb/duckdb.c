@@ -8,10 +8,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -427,8 +427,14 @@ static enum nx_code conn_probe(struct nx_conn *base, int64_t deadline, struct nx
 			       struct nx_error *err)
 {
 	(void)base, (void)deadline, (void)err;
-	*ret = (struct nx_grants){ .summary =
-		"reads files below one folder, in a locked engine process without network or write access" };
+	*ret = (struct nx_grants){ .summary = "reads files below one folder, in a locked engine process "
+					      "without network or write access" };
+	/* version of the kernel's interface; see nx_sandbox_enter() */
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 1) {
+		const char note[] = "; this kernel has no landlock: DuckDB's own check of paths must do";
+		size_t len = strlen(ret->summary);
+		memcpy(ret->summary + len, note, sizeof note);
+	}
 	return NX_OK;
 }
 
@@ -440,7 +446,7 @@ const struct nx_driver nx_driver_duckdb = {
 		NX_CAP_ENCODES | NX_CAP_GRANTS,
 	.placeholder = "?",
 	.options = options,
-	.version = "DuckDB 1.5.6",
+	.version = "DuckDB " NX_ENGINE_VERSION,
 	.fini = driver_fini,
 	.open = source_open,
 	.close = source_close,

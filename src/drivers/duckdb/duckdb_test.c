@@ -121,6 +121,7 @@ struct ask {
 	uint32_t nparams;
 	int64_t ms; /* 0: a minute */
 	enum nx_format format;
+	bool objects;
 	uint64_t *rows;
 	bool *more;
 };
@@ -135,7 +136,7 @@ static const char *rows_of(struct ask a)
 	struct nx_query q = { .sql = nx_str(a.sql), .params = a.params, .nparams = a.nparams,
 		.arena = arena, .deadline = nx_now() + (a.ms ? a.ms : 60000) * 1000000,
 		.limits = { a.skip, a.max ? a.max : UINT64_MAX, 0, 0 },
-		.encoding = { .format = a.format } };
+		.encoding = { .format = a.format, .ndjson_objects = a.objects } };
 	struct nx_stream *st = NULL;
 	enum nx_conn_state state;
 	nx_error_clear(&err);
@@ -347,6 +348,28 @@ NX_TEST(limits)
 	NX_EQ_I(40, rows);
 	NX_EQ_I(20000004, strlen(ROWS("SELECT repeat('x', 20000000)")));
 	NX_EQ_S("1,x\r\n2,\r\n", ROWS("VALUES (1, 'x'), (2, NULL)", .format = NX_FORMAT_CSV));
+	stop();
+}
+
+/* Arrow and NDJSON of every layout the engine has: encode's own tests say what the bytes mean. */
+NX_TEST(other_formats)
+{
+	prepare();
+	start();
+	static const char sql[] =
+		"SELECT i, i::UTINYINT a, i % 2 = 0 b, i::HUGEINT c, i::UHUGEINT d, i::DECIMAL(4,1) e,"
+		" i::DECIMAL(38,5) f, DATE '2020-01-01' + i::INT g, TIME '01:02:03' h, TIMETZ '01:02:03+01' j,"
+		" TIMESTAMP_S '2020-01-01' k, TIMESTAMPTZ '2020-01-01' l, INTERVAL 1 DAY m, 's' || i n,"
+		" uuid() o, '1'::BIT p, '{}'::JSON q, 'x'::BLOB r, [i] s, {'a': i} t, MAP {i: 'x'} u,"
+		" union_value(k := i) v, 'a'::ENUM('a') w, i::FLOAT x, i::BIGNUM y, array_value(i, i) z"
+		" FROM range(100) t(i)";
+	uint64_t rows;
+	for (int f = 0; f < NX_FORMAT_COUNT; f++) {
+		ROWS(sql, .format = (enum nx_format)f, .rows = &rows);
+		NX_EQ_S("", err.message);
+		NX_EQ_I(100, rows);
+	}
+	NX_EQ_S("{\"a\":1,\"b\":\"x\"}\n", ROWS("SELECT 1 a, 'x' b", .format = NX_FORMAT_NDJSON, .objects = true));
 	stop();
 }
 

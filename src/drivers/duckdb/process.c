@@ -25,7 +25,6 @@ static struct {
 	int idle[AHEAD];
 	unsigned nidle;
 	unsigned serving;
-	char version[32];
 } g = { .lock = PTHREAD_MUTEX_INITIALIZER, .control = -1 };
 
 /* Where nexus-engine lies: named by the environment, beside this program, or in the build tree. */
@@ -237,7 +236,7 @@ static enum nx_code read_hello(int fd, int64_t deadline, struct worker *ret, str
 {
 	struct {
 		struct nx_wire_frame f;
-		char version[sizeof g.version];
+		char version[32];
 	} in;
 	struct iovec iov = { &in, sizeof in };
 	union {
@@ -264,10 +263,6 @@ static enum nx_code read_hello(int fd, int64_t deadline, struct worker *ret, str
 			return nx_fail(err, NX_E_SOURCE_FAILED, "the engine cannot start a worker");
 		return nx_fail(err, NX_E_SOURCE_LOST, "the engine has no worker to give");
 	}
-	pthread_mutex_lock(&g.lock);
-	if (!g.version[0])
-		memcpy(g.version, in.version, in.f.len);
-	pthread_mutex_unlock(&g.lock);
 	*ret = (struct worker){ fd, pidfd };
 	return NX_OK;
 }
@@ -339,9 +334,4 @@ void process_end(struct worker *w)
 	close(w->pidfd);
 	give_back(w->fd);
 	w->fd = w->pidfd = -1;
-}
-
-const char *process_version(void)
-{
-	return g.version;
 }

@@ -29,7 +29,4 @@ void process_kill(const struct worker *w);
 /* Waits until fd can be read: NX_OK, QUERY_TIMEOUT. */
 NX_NODISCARD enum nx_code process_wait(int fd, int64_t deadline, struct nx_error *err);
 
-/* Version of the library as the last worker said it; empty before. */
-const char *process_version(void);
-
 #endif
