@@ -37,6 +37,7 @@ enum {
 	PG_ENDED_MS = 1000,          /* release(): time for the last message of a finished one */
 	PG_KEPT_BUILDERS = 32,
 	PG_BIG_ROW = 4 << 10,
+	PG_LONG_STREAM = 8, /* batches after which fewer wake-ups count more than a late end */
 	PG_FLUSH_MS = 5,             /* a started batch waits this long for more rows */
 };
 

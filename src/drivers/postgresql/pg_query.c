@@ -386,7 +386,7 @@ enum nx_code pg_next(struct nx_stream *nst, struct nx_batch *ret, struct nx_erro
 	if (st->nbatches > 0) {
 		st->batch_rows = at_most(st->batch_rows * 4, st->max_rows);
 		nx_builder_limits(st->builder, st->batch_rows, st->max_bytes);
-		if (st->nbatches == 4 && st->stage == PG_S_ROWS)
+		if (st->nbatches == PG_LONG_STREAM && st->stage == PG_S_ROWS)
 			set_lowat(st, true);
 	}
 	nx_builder_clear(st->builder);
