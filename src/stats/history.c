@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "store/store.h"
 
-enum { RING = 8192, RECENT = 1000, BATCH = 512 };
+enum { RING = 16384, RECENT = 1000, BATCH = 4096 };
 
 struct nx_history {
 	struct nx_store *store;

@@ -44,21 +44,11 @@ static const struct {
 	  " hash BLOB NOT NULL,"
 	  " created_at TEXT NOT NULL,"
 	  " expires_at TEXT NOT NULL);"
+	  /* up to some hundred finished queries in a row of the table; see history.c */
 	  "CREATE TABLE history ("
-	  " seq INTEGER PRIMARY KEY AUTOINCREMENT,"
-	  " query_id TEXT NOT NULL,"
-	  " correlation_id TEXT NOT NULL,"
-	  " principal TEXT NOT NULL,"
-	  " source_id TEXT NOT NULL,"
-	  " source_type TEXT NOT NULL,"
-	  " status TEXT NOT NULL,"
-	  " code TEXT NOT NULL,"
-	  " started_at TEXT NOT NULL,"
-	  " fingerprint INTEGER NOT NULL,"
-	  " row_count INTEGER NOT NULL,"
-	  " byte_count INTEGER NOT NULL,"
-	  " elapsed_us INTEGER NOT NULL);"
-	  "CREATE INDEX history_principal ON history (principal, seq);" },
+	  " last INTEGER NOT NULL PRIMARY KEY,"
+	  " n INTEGER NOT NULL,"
+	  " records BLOB NOT NULL);" },
 };
 
 static enum nx_code exec(sqlite3 *db, const char *sql, struct nx_error *err)

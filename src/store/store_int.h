@@ -22,6 +22,7 @@ struct nx_store {
 	sqlite3 *db;
 	sqlite3_stmt *st[NX_ST_COUNT];
 	int lock_fd; /* flock on <path>.lock; -1 for :memory: */
+	int64_t history_first; /* older records are over the limit of the last add; 0: unknown */
 };
 
 /* Maps the connection's last error. The text for clients never quotes SQLite; the detail does. */
