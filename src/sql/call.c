@@ -173,3 +173,19 @@ enum nx_code nx_walk_call(struct nx_walk *w, uint32_t first, uint32_t last, bool
 		w->pure = false;
 	return NX_OK;
 }
+
+enum nx_code nx_walk_bare(struct nx_walk *w, uint32_t first, uint32_t last)
+{
+	struct call c;
+	if (first == last || !(w->row->grammar & NX_G_BARE_CALLS))
+		return NX_OK;
+	if (!read_call(w, first, last, &c))
+		return nx_walk_fail(w, first, NX_E_RO_FUNCTION, "This name is too long.");
+	const char *why = nx_effect_text(nx_policy_package(w->dialect, c.qualifier));
+	enum nx_effect e = nx_policy_function(w->dialect, c.qualifier, c.name);
+	if (!why || e == NX_FN_PURE || e == NX_FN_READ ||
+	    in_list(w->policy->allow, w->policy->nallow, &c))
+		return NX_OK;
+	return nx_walk_fail(w, first, NX_E_RO_FUNCTION,
+			    NX_STR_FMT " %s; it may not be called here.", NX_STR_ARG(c.full), why);
+}

@@ -65,6 +65,90 @@ static const struct nx_dialect_row rows[NX_DIALECT_COUNT] = {
 		.explain = "",
 		.typed_options = "store_rejects rejects_table rejects_scan encryption_config",
 	},
+	[NX_D_ORACLE] = {
+		.lex = NX_L_Q | NX_L_NEST_UNSURE | NX_L_HINT | NX_L_COLON | NX_L_ID_DOLLAR |
+		       NX_L_ID_HASH | NX_L_SUFFIX,
+		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_SELF_CTE | NX_G_DBLINK |
+			   NX_G_SEQ_DOT | NX_G_BARE_CALLS,
+		.functions = nx_fn_oracle,
+		.hints = "with_plsql query_timeout monitor_exec",
+		.describe = "table",
+	},
+	[NX_D_SQLSERVER] = {
+		.lex = NX_L_BRACKET | NX_L_BRACKET_DBL | NX_L_NEST | NX_L_AT | NX_L_ID_DOLLAR |
+		       NX_L_ID_HASH | NX_L_ID_AT,
+		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_SELF_CTE | NX_G_TSQL |
+			   NX_G_FOUR_PARTS,
+		.functions = nx_fn_sqlserver,
+		.tables = "dm_os_* fn_*",
+	},
+	[NX_D_CLICKHOUSE] = {
+		.lex = NX_L_BS_SINGLE | NX_L_DQ_BS | NX_L_BACKTICK | NX_L_BACKTICK_BS | NX_L_DOLLAR |
+		       NX_L_HASH_SPACE | NX_L_NO_SLASHES | NX_L_NEST | NX_L_NEST_UNSURE,
+		.grammar = NX_G_AS_ANY | NX_G_FROM_FIRST | NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS |
+			   NX_G_WITH_EXPR,
+		.functions = nx_fn_clickhouse,
+		.show = "tables databases create columns fields full dictionaries functions table "
+			"database view index indexes indices keys engines extended",
+		.describe = "table",
+		.explain = "ast syntax query tree plan pipeline",
+	},
+	[NX_D_TRINO] = {
+		.lex = NX_L_NEST_UNSURE | NX_L_FOLDS | NX_L_UQ,
+		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_VALUES,
+		.functions = nx_fn_trino,
+		.show = "tables schemas catalogs columns functions create stats",
+		.describe = "",
+		.explain = "verbose",
+	},
+	[NX_D_SPARK] = {
+		.lex = NX_L_BS_SINGLE | NX_L_DQ_STRING | NX_L_DQ_BS | NX_L_DQ_UNSURE | NX_L_BACKTICK |
+		       NX_L_R | NX_L_NEST_UNSURE | NX_L_HINT | NX_L_DIGIT_ID | NX_L_FOLDS |
+		       NX_L_SUBST | NX_L_SUFFIX | NX_L_CONTINUE,
+		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_PATH_TABLES | NX_G_SCRIPT |
+			   NX_G_VALUES,
+		.functions = nx_fn_spark,
+		.hints = "with_options set",
+		.show = "tables databases schemas columns functions create views partitions catalogs "
+			"tblproperties table",
+		.describe = "table extended formatted database schema function catalog query",
+		.explain = "extended codegen cost formatted",
+	},
+	[NX_D_FLINK] = {
+		.lex = NX_L_DQ_NONE | NX_L_BACKTICK | NX_L_NEST_UNSURE | NX_L_HINT | NX_L_FOLDS |
+		       NX_L_ID_DOLLAR,
+		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_VALUES,
+		.functions = nx_fn_flink,
+		.hints = "options lookup_options dynamic_options",
+		.show = "tables databases catalogs columns functions views create full user current "
+			"partitions",
+		.describe = "",
+		.explain = "plan for estimated_cost changelog_mode json_execution_plan plan_advice",
+	},
+	[NX_D_SNOWFLAKE] = {
+		.lex = NX_L_BS_SINGLE | NX_L_DOLLAR2 | NX_L_SLASHES | NX_L_NEST_UNSURE | NX_L_AT |
+		       NX_L_NUMBERED | NX_L_ID_DOLLAR | NX_L_FOLDS,
+		.grammar = NX_G_AS_ANY | NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_FLOW |
+			   NX_G_SEQ_DOT | NX_G_SELF_CTE | NX_G_VALUES,
+		.functions = nx_fn_snowflake,
+		.show = "tables schemas databases columns views objects functions terse primary "
+			"imported unique materialized dynamic external",
+		.describe = "table view",
+		.explain = "using tabular json text",
+	},
+	[NX_D_BIGQUERY] = {
+		.lex = NX_L_BS_SINGLE | NX_L_DQ_STRING | NX_L_DQ_BS | NX_L_BACKTICK | NX_L_BACKTICK_BS |
+		       NX_L_TRIPLE | NX_L_HASH | NX_L_NEST_UNSURE | NX_L_AT | NX_L_FOLDS,
+		.grammar = NX_G_FROM_FIRST | NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_PIPE |
+			   NX_G_SPLIT_QUOTED | NX_G_DASH_NAMES,
+		.functions = nx_fn_bigquery,
+	},
+	[NX_D_DRUID] = {
+		.lex = NX_L_UQ | NX_L_NEST_UNSURE | NX_L_FOLDS | NX_L_ID_DOLLAR,
+		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_VALUES,
+		.functions = nx_fn_druid,
+		.explain = "plan for",
+	},
 };
 
 const struct nx_dialect_row *nx_dialect_row(enum nx_dialect d)

@@ -104,6 +104,14 @@ struct quoting {
 	bool triple;
 };
 
+static enum nx_code fail_unsure(struct nx_lexer *l, size_t pos, struct nx_error *err)
+{
+	return fail_at(
+		l, pos, 2, NX_E_SQL_PARSE, err,
+		"A quote after a backslash is read differently by modes of the source; write a "
+		"doubled quote");
+}
+
 /* `pos` is after the opening quote. */
 static enum nx_code scan_quoted(struct nx_lexer *l, size_t start, size_t pos, struct quoting q,
 				size_t *end, struct nx_error *err)
@@ -114,15 +122,15 @@ static enum nx_code scan_quoted(struct nx_lexer *l, size_t start, size_t pos, st
 	for (; pos < n; pos++) {
 		char c = s[pos];
 		if (c == '\\') {
+			if (q.backslash && q.unsure && at(l, pos + 1) == q.quote)
+				return fail_unsure(l, pos, err);
 			if (q.backslash)
 				pos++;
 			slashes++;
 			continue;
 		}
-		if (c == q.quote && q.unsure && slashes % 2 == 1)
-			return fail_at(l, pos - 1, 2, NX_E_SQL_PARSE, err,
-				       "A quote after a backslash is read differently by modes of "
-				       "the source; write a doubled quote");
+		if (c == q.quote && q.unsure && !q.backslash && slashes % 2 == 1)
+			return fail_unsure(l, pos - 1, err);
 		slashes = 0;
 		if (c != q.quote)
 			continue;

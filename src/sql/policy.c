@@ -5,7 +5,7 @@
 #include <pthread.h>
 
 #define SLOTS 4096 /* per dialect; a power of two, at most three quarters full */
-#define PREFIXES 128
+#define PREFIXES 512
 
 struct entry {
 	const char *name;
@@ -62,8 +62,9 @@ static void add(struct table *t, const char *name, size_t len, char effect)
 	} else {
 		struct entry *slot = find(t, name, len);
 		if (slot->name) {
-			/* the stricter entry wins, whichever came first */
-			if (e.effect < slot->effect)
+			/* a refusal wins, then a table function, whichever came first */
+			bool deny = e.effect < 'a' || slot->effect < 'a';
+			if (deny ? e.effect < slot->effect : e.effect > slot->effect)
 				slot->effect = e.effect;
 			return;
 		}
@@ -88,11 +89,27 @@ static void build(void)
 			}
 }
 
-static bool package_matches(const struct entry *e, struct nx_str q)
+static bool part_matches(const struct entry *e, struct nx_str q)
 {
 	if (e->len > 0 && e->name[e->len - 1] == '*')
 		return q.len >= e->len - 1u && memcmp(q.ptr, e->name, e->len - 1u) == 0;
 	return q.len == e->len && memcmp(q.ptr, e->name, e->len) == 0;
+}
+
+/* Any part of the qualifier, or all of it, may name the package. */
+static bool package_matches(const struct entry *e, struct nx_str q)
+{
+	if (part_matches(e, q))
+		return true;
+	while (q.len > 0) {
+		const char *dot = memchr(q.ptr, '.', q.len);
+		size_t len = dot ? (size_t)(dot - q.ptr) : q.len;
+		if (part_matches(e, nx_strn(q.ptr, len)))
+			return true;
+		q.ptr += len + (dot != NULL);
+		q.len -= len + (dot != NULL);
+	}
+	return false;
 }
 
 enum nx_effect nx_policy_function(enum nx_dialect d, struct nx_str qualifier, struct nx_str name)
@@ -109,6 +126,13 @@ enum nx_effect nx_policy_function(enum nx_dialect d, struct nx_str qualifier, st
 		struct entry *e = find(t, both, qualifier.len + 1 + name.len);
 		if (e->name)
 			return (enum nx_effect)e->effect;
+		/* catalog.system.f: a table function may be listed without its catalog */
+		char *dot = memchr(both, '.', qualifier.len);
+		if (dot) {
+			e = find(t, dot + 1, (size_t)(both + qualifier.len + name.len - dot));
+			if (e->name && e->effect == NX_FN_TABLE)
+				return NX_FN_TABLE;
+		}
 	}
 	struct entry *e = find(t, name.ptr, name.len);
 	if (e->name && (e->effect < 'a' || qualifier.len == 0))
@@ -120,9 +144,20 @@ enum nx_effect nx_policy_function(enum nx_dialect d, struct nx_str qualifier, st
 	if (e->name)
 		return (enum nx_effect)e->effect;
 	for (uint32_t i = 0; i < t->nprefixes; i++)
-		if (name.len >= t->prefixes[i].len &&
+		if (name.len >= t->prefixes[i].len && name.ptr[0] == t->prefixes[i].name[0] &&
 		    memcmp(name.ptr, t->prefixes[i].name, t->prefixes[i].len) == 0)
 			return (enum nx_effect)t->prefixes[i].effect;
+	return NX_FN_UNKNOWN;
+}
+
+enum nx_effect nx_policy_package(enum nx_dialect d, struct nx_str qualifier)
+{
+	pthread_once(&once, build);
+	const struct table *t = &tables[d];
+	for (uint32_t i = 0; i < t->npackages; i++)
+		if (t->packages[i].name[t->packages[i].len - 1] == '*' &&
+		    package_matches(&t->packages[i], qualifier))
+			return (enum nx_effect)t->packages[i].effect;
 	return NX_FN_UNKNOWN;
 }
 

@@ -53,6 +53,7 @@ struct nx_fn_list {
 #define NX_G_SCRIPT (1u << 17) /* USING 'program' */
 #define NX_G_SEQ_DOT (1u << 18) /* seq.NEXTVAL */
 #define NX_G_FOUR_PARTS (1u << 19) /* server.db.schema.table goes to another server */
+#define NX_G_BARE_CALLS (1u << 21) /* package.function without parentheses calls it */
 #define NX_G_VALUES (1u << 20) /* VALUES, TABLE are statements (metadata) */
 
 struct nx_dialect_row {
@@ -73,6 +74,8 @@ const struct nx_dialect_row *nx_dialect_row(enum nx_dialect d);
 /* The effect of a function by its last name (lower case) and its qualifier ("" when there is none,
  * else the part before, lower case). */
 enum nx_effect nx_policy_function(enum nx_dialect d, struct nx_str qualifier, struct nx_str name);
+/* The effect of the packages (not plain schemas: only "utl_*." rows count) the qualifier names. */
+enum nx_effect nx_policy_package(enum nx_dialect d, struct nx_str qualifier);
 /* "waits inside the source": completes "f() ...". NULL for effects that are allowed. */
 const char *nx_effect_text(enum nx_effect e);
 /* Is `word` (any case) one of the space-separated lower-case words of `list`, wildcards as above? */

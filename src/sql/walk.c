@@ -354,7 +354,6 @@ static bool starts_other_statement(const struct nx_walk *w, uint32_t i)
 	case WORD(INSTALL):
 	case WORD(LOAD):
 	case WORD(SET):
-	case WORD(USE):
 	case WORD(REPLACE):
 		break;
 	default:
@@ -547,7 +546,10 @@ static bool is_set_operator(const struct nx_walk *w, uint32_t i)
 	case WORD(INTERSECT):
 		return true;
 	case WORD(EXCEPT):
-		return !(is_op(w, i - 1, '*') && is_op(w, i + 1, '(') && !starts_query(w, i + 2));
+		/* * EXCEPT a and * EXCEPT (a) leave columns out */
+		return !is_op(w, i - 1, '*') || starts_query(w, i + 1) ||
+		       (is_op(w, i + 1, '(') && starts_query(w, i + 2)) ||
+		       is_word(w, i + 1, WORD(ALL)) || is_word(w, i + 1, WORD(DISTINCT));
 	case WORD(MINUS):
 		return is_word(w, i + 1, WORD(SELECT)) || is_word(w, i + 1, WORD(ALL)) ||
 		       (is_op(w, i + 1, '(') && is_word(w, i + 2, WORD(SELECT)));
@@ -598,7 +600,7 @@ static enum nx_code step_keyword(struct nx_walk *w, uint32_t i, bool *used)
 		begin_from(f);
 		return count_join(w, i);
 	case WORD(JOIN):
-		if (is_op(w, i + 1, '(') && f->kind == NX_F_CALL)
+		if (f->clause == NX_C_NONE) /* a hint, or a column of that name */
 			break;
 		if (before_is(w, i, WORD(ARRAY)) || (i >= 2 && before_is(w, i - 1, WORD(ARRAY)))) {
 			f->clause = NX_C_OTHER;
@@ -706,7 +708,8 @@ static enum nx_code step_table(struct nx_walk *w, uint32_t i)
 		return NX_OK;
 	}
 	f->expect_table = false;
-	return nx_walk_table(w, i, last);
+	enum nx_code rc = nx_walk_bare(w, i, last);
+	return rc == NX_OK ? nx_walk_table(w, i, last) : rc;
 }
 
 /* Is this word, before a parenthesis, syntax rather than a function? */
@@ -746,7 +749,7 @@ static enum nx_code step_name(struct nx_walk *w, uint32_t i)
 	if (last > i && (w->row->grammar & NX_G_SEQ_DOT) && is_word(w, last, WORD(NEXTVAL)))
 		return nx_walk_fail(w, last, NX_E_RO_FUNCTION, "NEXTVAL advances a sequence.");
 	if (!is_op(w, last + 1, '('))
-		return NX_OK;
+		return nx_walk_bare(w, i, last);
 	if (last == i && syntax_call(w, i))
 		return NX_OK;
 	enum nx_code rc = nx_walk_call(w, i, last, false);

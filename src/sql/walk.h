@@ -115,6 +115,8 @@ uint32_t nx_walk_name_end(const struct nx_walk *w, uint32_t i, bool table);
  * stands. */
 NX_NODISCARD enum nx_code nx_walk_call(struct nx_walk *w, uint32_t first, uint32_t last,
 				       bool table);
+/* Judges a dotted name without parentheses, which calls a function in some dialects. */
+NX_NODISCARD enum nx_code nx_walk_bare(struct nx_walk *w, uint32_t first, uint32_t last);
 /* Judges and notes the table named by tokens first..last. */
 NX_NODISCARD enum nx_code nx_walk_table(struct nx_walk *w, uint32_t first, uint32_t last);
 /* Judges and notes a file path (a string token) where a table stands. */

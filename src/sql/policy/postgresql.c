@@ -91,7 +91,8 @@ const struct nx_fn_list nx_fn_postgresql[] = {
 	  "websearch_to_tsquery width width_bucket xmlagg xmlcomment xmlconcat xmlelement xmlexists "
 	  "xmlforest xmlparse xmlpi xmlroot xmlserialize xpath xpath_exists json_to_tsvector "
 	  "jsonb_to_tsvector pg_size_pretty pg_typeof "
-	  "cast cube rollup sets treat xmltable xmlnamespaces operator collation timezone "
+	  "cast cube rollup sets treat xmltable xmlnamespaces operator collation timezone" },
+	{ NX_FN_PURE,
 	  "int4range int8range numrange tsrange tstzrange daterange int4multirange int8multirange "
 	  "nummultirange tsmultirange tstzmultirange datemultirange "
 	  "bit bpchar char character dec decimal float float4 float8 int2 int4 int8 interval money "
