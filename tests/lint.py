@@ -88,7 +88,7 @@ def gate_headers(_fix):
     need("gcc")
     _, foreign = run("pkg-config", "--cflags", "libmariadb", "libpq", "yajl", "openssl", "sqlite3",
                      "libcurl", "libzstd")
-    common = [*foreign.split(), "-D_GNU_SOURCE", "-DNX_VERSION=\"0\"", "-Iinclude", "-Isrc", "-Itests/unit",
+    common = [*foreign.split(), "-isystem", ".cache/duckdb/include", "-D_GNU_SOURCE", "-DNX_VERSION=\"0\"", "-Iinclude", "-Isrc", "-Itests/unit",
               "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", "-fsyntax-only"]
     bad = []
     with tempfile.TemporaryDirectory(prefix="nxlint") as tmp:
@@ -154,6 +154,9 @@ def gate_words(_fix):
             continue
         text = data.decode("utf-8", "replace")
         for pattern, what in WORDS:
+            # SQL in a corpus names paths that nothing ever opens.
+            if "scratch" in what and path.endswith((".refuse", ".accept", ".case")):
+                continue
             for m in pattern.finditer(text):
                 line = text.count("\n", 0, m.start()) + 1
                 bad.append(f"{path}:{line}: {what}: {m.group(0).strip()}")

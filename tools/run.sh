@@ -24,7 +24,7 @@ if [ ! -e "$build/build.ninja" ]; then
 	rm -f "$build.log"
 fi
 if ! ninja -C "$build" -n | grep -q 'no work to do'; then
-	say "compiling (about a minute the first time)"
+	say "compiling (half a minute the first time)"
 	ninja -C "$build" -j"${JOBS:-$(nproc)}" --quiet
 fi
 nexus=$build/nexus
@@ -70,7 +70,7 @@ echo
 # The key goes through standard input: an argument would show in the process list.
 curl -sS -m 30 "$url/api/v1/query" -H 'Content-Type: application/json' -H 'Accept: text/csv' \
 	-H @- -d "$body" <<<"X-API-Key: $(cat "$home/admin.key")" |
-	if command -v column >/dev/null; then column -s, -t; else cat; fi
+	awk -F, '{ for (i = 1; i <= NF; i++) printf "%-12s", $i; print "" }'
 echo
 echo "Try it yourself:"
 echo

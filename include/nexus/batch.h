@@ -36,6 +36,7 @@
 #ifndef NEXUS_BATCH_H
 #define NEXUS_BATCH_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -82,7 +83,7 @@ struct nx_view {
 		} __attribute__((packed)) ref;
 	} u;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct nx_view) == 16, "the layout of Arrow and DuckDB");
+static_assert(sizeof(struct nx_view) == 16, "the layout of Arrow and DuckDB");
 
 static inline struct nx_str nx_view_str(const struct nx_view *v)
 {
