@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -449,6 +450,43 @@ NX_TEST(killed_mid_stream)
 	NX_EQ_S("SOURCE_LOST", nx_code_name(code));
 	NX_EQ_I(NX_CONN_BROKEN, nx_driver_mysql.release(st));
 	h_close(&s);
+}
+
+/* The server's process stands still, its sockets stay open: everything is bounded all the same. */
+NX_TEST(frozen_server)
+{
+	const char *pid = getenv("NX_MARIADB_PID");
+	if (!pid)
+		NX_SKIP("the server's process is not known");
+	struct session s = h_open(NULL), idle = h_open(NULL), late;
+	pid_t server = (pid_t)strtol(pid, NULL, 10);
+	NX_EQ_I(0, kill(server, SIGSTOP));
+	struct canceller k = { s.conn, 50, 0 };
+	pthread_t t;
+	NX_EQ_I(0, pthread_create(&t, NULL, cancel_later, &k));
+	const char *text = H_TEXT(&s, "SELECT 1 AS a", .pure = true);
+	int64_t query = nx_now() - k.sent, start = nx_now();
+	pthread_join(t, NULL);
+	enum nx_code reset = nx_driver_mysql.reset(idle.conn, nx_now() + 300 * MS, &idle.err);
+	int64_t reset_ns = nx_now() - start;
+	start = nx_now();
+	enum nx_code login = h_try(&late, NULL, nx_now() + 300 * MS);
+	int64_t login_ns = nx_now() - start;
+	start = nx_now();
+	h_close(&s);
+	h_close(&idle);
+	h_close(&late);
+	int64_t close_ns = nx_now() - start;
+	NX_EQ_I(0, kill(server, SIGCONT));
+	printf("# query ended %.1f s after cancel, reset failed in %.2f s, login in %.2f s, closed "
+	       "in %.3f s\n",
+	       (double)query / 1e9, (double)reset_ns / 1e9, (double)login_ns / 1e9,
+	       (double)close_ns / 1e9);
+	NX_EQ_S("QUERY_CANCELED 0 ", text);
+	NX_CHECK(query < 3500 * MS);
+	NX_CHECK(reset != NX_OK && reset_ns < 500 * MS);
+	NX_EQ_I(NX_E_CONNECT_TIMEOUT, login);
+	NX_CHECK(login_ns < 500 * MS && close_ns < 300 * MS);
 }
 
 /* An error after rows is an error, not an end. */
