@@ -47,18 +47,9 @@ static bool read_call(struct nx_walk *w, uint32_t first, uint32_t last, struct c
 	return true;
 }
 
-/* Does a policy entry name this function? "f" any schema's, "s.f" only that one. */
 static bool in_list(const struct nx_str *list, uint32_t n, const struct call *c)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		if (nx_str_eq(list[i], c->name))
-			return true;
-		if (nx_str_ends(c->full, list[i]) && memchr(list[i].ptr, '.', list[i].len) &&
-		    (c->full.len == list[i].len ||
-		     c->full.ptr[c->full.len - list[i].len - 1] == '.'))
-			return true;
-	}
-	return false;
+	return nx_policy_named(list, n, c->full, c->name);
 }
 
 /* Functions that read files: allowed with table_paths, when the first argument is a plain path or a

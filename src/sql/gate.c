@@ -319,8 +319,8 @@ enum nx_code nx_gate_check(enum nx_dialect d, const struct nx_gate_policy *p,
 	rc = judge(d, p, placeholder, sql, a, &ts, &v, err);
 	if (ts.heap)
 		free(ts.t);
-	if (rc == NX_OK && p->second_opinion && (nx_dialect_row(d)->grammar & NX_G_PG))
-		rc = nx_opinion_postgresql(p, sql, err);
+	if (rc == NX_OK && !p->one_opinion && (nx_dialect_row(d)->grammar & NX_G_PG))
+		rc = nx_opinion_postgresql(p, &v, err);
 	if (rc == NX_OK)
 		*ret = v;
 	return rc;

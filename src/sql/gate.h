@@ -24,7 +24,7 @@ struct nx_gate_policy {
 	uint32_t nallow;
 	const struct nx_str *deny; /* refused in addition; wins over allow */
 	uint32_t ndeny;
-	bool second_opinion; /* PostgreSQL: ask the server's own parser too (see opinion.h) */
+	bool one_opinion; /* PostgreSQL: leave out the second opinion of libpg_query (9 us) */
 	bool table_paths; /* FROM 'path' and read_parquet('path') may pass (file sources) */
 	uint32_t max_bytes; /* 0: 102400 [QV-009] */
 	uint32_t max_joins; /* 0: 32 [QV-008] */

@@ -1,6 +1,6 @@
 /* Judges SQL from the command line: gate_try <dialect> [options] [sql]; without sql, one line of
- * standard input after the other. Options: m metadata, p paths, b built-in functions only, 2 second
- * opinion. Prints the verdict as it would be given. */
+ * standard input after the other. Options: m metadata, p paths, b built-in functions only, 1 without
+ * the second opinion. Prints the verdict as it would be given. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 {
 	struct nx_gate_policy p = { 0 };
 	if (argc < 2) {
-		fprintf(stderr, "usage: gate_try dialect [mpb2-] [sql]\n");
+		fprintf(stderr, "usage: gate_try dialect [mpb1-] [sql]\n");
 		return 2;
 	}
 	unsigned d = 0;
@@ -42,7 +42,7 @@ int main(int argc, char **argv)
 	const char *opt = argc > 2 ? argv[2] : "";
 	p.allow_metadata = strchr(opt, 'm') != NULL;
 	p.table_paths = strchr(opt, 'p') != NULL;
-	p.second_opinion = strchr(opt, '2') != NULL;
+	p.one_opinion = strchr(opt, '1') != NULL;
 	p.functions = strchr(opt, 'b') ? NX_FUNCTIONS_BUILTIN : NX_FUNCTIONS_DENY_LIST;
 	const char *ph = d == NX_D_POSTGRESQL ? "$%u" : "?";
 	if (argc > 3)

@@ -368,7 +368,8 @@ static enum nx_code lex_question(struct nx_lexer *l, struct nx_token *t, struct 
 		t->kind = NX_T_OP;
 		t->op = NX_OP_QQ;
 		t->len = 2;
-	} else if ((l->flags & NX_L_QUESTION) && last_is_operand(l)) {
+	} else if ((l->flags & NX_L_QUESTION) &&
+		   (last_is_operand(l) || (l->pos > 0 && l->sql.ptr[l->pos - 1] == '@'))) {
 		t->kind = NX_T_OP;
 		t->op = NX_OP_QUESTION;
 		t->len = c2 == '|' || c2 == '&' ? 2 : 1;

@@ -209,3 +209,16 @@ bool nx_policy_listed(const char *list, struct nx_str word)
 	}
 	return false;
 }
+
+bool nx_policy_named(const struct nx_str *list, uint32_t n, struct nx_str full, struct nx_str name)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (nx_str_eq(list[i], name))
+			return true;
+		if (nx_str_ends(full, list[i]) && list[i].len &&
+		    memchr(list[i].ptr, '.', list[i].len) &&
+		    (full.len == list[i].len || full.ptr[full.len - list[i].len - 1] == '.'))
+			return true;
+	}
+	return false;
+}

@@ -80,5 +80,8 @@ enum nx_effect nx_policy_package(enum nx_dialect d, struct nx_str qualifier);
 const char *nx_effect_text(enum nx_effect e);
 /* Is `word` (any case) one of the space-separated lower-case words of `list`, wildcards as above? */
 bool nx_policy_listed(const char *list, struct nx_str word);
+/* Does a list of a source's own name this function (all lower case)? "f" in any schema, "s.f" in that
+ * one. */
+bool nx_policy_named(const struct nx_str *list, uint32_t n, struct nx_str full, struct nx_str name);
 
 #endif

@@ -1,0 +1,313 @@
+#!/usr/bin/env python3
+"""Runs every accept line of the SQL corpora on real servers: a line that the gate accepts must also be SQL.
+
+    corpus_live.py <corpus_list program> <corpus folder> [dialect ...]
+
+PostgreSQL and MariaDB are started in a scratch folder on a Unix socket and stopped at the end; SQLite and
+DuckDB run in this process (DuckDB when libduckdb.so is found: NEXUS_LIBDUCKDB or .cache/duckdb/lib). Each line
+runs in a read-only transaction of a least-privileged login where the product has both. For PostgreSQL it also
+checks that every name the policy calls pure is pure in the catalog. Prints what failed; exit 77: nothing ran.
+"""
+import ctypes as C
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+
+LISTER, FOLDER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+ONLY = sys.argv[3:]
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Skip(Exception):
+    pass
+
+
+def lines(dialect, name):
+    """(file:line, SQL, number of parameters) of the lines that the gate lets pass."""
+    path = os.path.join(FOLDER, name + ".accept")
+    out = subprocess.run([LISTER, dialect, path], check=True, capture_output=True, text=True).stdout
+    for row in out.splitlines():
+        number, params, _, sql = row.split("\t")
+        yield f"{name}.accept:{number}", bytes.fromhex(sql), int(params)
+
+
+def setup(dialect):
+    with open(os.path.join(FOLDER, dialect + ".setup.sql"), encoding="utf-8") as f:
+        return f.read()
+
+
+def library(*names):
+    for name in names:
+        try:
+            return C.CDLL(name)
+        except OSError:
+            continue
+    raise Skip(f"{names[0]} is not installed")
+
+
+def wait(what, ready):
+    for _ in range(600):
+        if ready():
+            return
+        time.sleep(0.05)
+    raise RuntimeError(f"{what} did not start")
+
+
+class PostgreSQL:
+    dialect = "postgresql"
+
+    def __init__(self, scratch):
+        bins = "/usr/lib/postgresql/15/bin"
+        if not os.path.exists(bins + "/postgres"):
+            raise Skip("PostgreSQL 15 is not installed")
+        self.q = library("libpq.so.5")
+        for f in ("PQconnectdb", "PQexec", "PQexecParams"):
+            getattr(self.q, f).restype = C.c_void_p
+        for f in ("PQerrorMessage", "PQresultErrorMessage", "PQgetvalue"):
+            getattr(self.q, f).restype = C.c_char_p
+        self.user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        if self.user:
+            shutil.chown(scratch, "postgres")
+        data = os.path.join(scratch, "pg")
+        subprocess.run(self.user + [bins + "/initdb", "-D", data, "-A", "trust", "-U", "postgres", "-E", "UTF8",
+                                    "--locale=C.UTF-8"], check=True, capture_output=True)
+        self.server = subprocess.Popen(self.user + [bins + "/postgres", "-D", data, "-k", scratch, "-c",
+                                                    "listen_addresses=", "-c", "fsync=off"],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.scratch = scratch
+        wait("PostgreSQL", lambda: os.path.exists(scratch + "/.s.PGSQL.5432") and self.connect("postgres"))
+        self.exec(setup("postgresql"))
+        self.exec("CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO reader;")
+        self.connect("reader")
+        self.exec("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+
+    def connect(self, user):
+        self.c = C.c_void_p(self.q.PQconnectdb(f"host={self.scratch} user={user} dbname=postgres".encode()))
+        return self.q.PQstatus(self.c) == 0
+
+    def exec(self, sql):
+        r = C.c_void_p(self.q.PQexec(self.c, sql.encode()))
+        status = self.q.PQresultStatus(r)
+        if status not in (1, 2):
+            raise RuntimeError(self.q.PQresultErrorMessage(r).decode())
+        rows = [self.q.PQgetvalue(r, i, 0).decode() for i in range(self.q.PQntuples(r))]
+        self.q.PQclear(r)
+        return rows
+
+    def run(self, sql, params):
+        self.exec("BEGIN")
+        values = (C.c_char_p * max(params, 1))(*[b"1"] * params)
+        r = C.c_void_p(self.q.PQexecParams(self.c, sql, params, None, values, None, None, 0))
+        error = None
+        if self.q.PQresultStatus(r) != 2:
+            error = self.q.PQresultErrorMessage(r).decode().strip()
+        self.q.PQclear(r)
+        self.exec("ROLLBACK")
+        return error
+
+    def extra(self):
+        """Names called pure must not be volatile in pg_catalog."""
+        with open(os.path.join(FOLDER, "..", "policy", "postgresql.c"), encoding="utf-8") as f:
+            text = f.read().split("nx_fn_postgresql[]")[1].split("nx_fn_redshift")[0]
+        part = text.split("NX_FN_PURE,")[1].split("NX_FN_READ")[0]
+        names = " ".join(re.findall(r'"([^"]*)"', part)).split()
+        volatile = set(self.exec("SELECT proname FROM pg_proc WHERE provolatile = 'v'"))
+        known = set(self.exec("SELECT proname FROM pg_proc UNION SELECT typname FROM pg_type UNION SELECT word "
+                              "FROM pg_get_keywords()"))
+        for n in names:
+            if n in volatile:
+                yield f"policy: {n} is called pure but is volatile"
+            if n not in known:
+                yield f"policy: {n} is called pure but PostgreSQL does not know it"
+
+    def stop(self):
+        self.server.terminate()
+        self.server.wait()
+
+
+class MariaDB:
+    dialect = "mysql"
+
+    def __init__(self, scratch):
+        if not shutil.which("mariadbd") and not os.path.exists("/usr/sbin/mariadbd"):
+            raise Skip("MariaDB is not installed")
+        daemon = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
+        self.q = library("libmariadb.so.3")
+        for f in ("mysql_init", "mysql_real_connect", "mysql_store_result"):
+            getattr(self.q, f).restype = C.c_void_p
+        self.q.mysql_error.restype = C.c_char_p
+        user = "mysql" if os.getuid() == 0 else None
+        data = os.path.join(scratch, "my")
+        os.mkdir(data)
+        if user:
+            shutil.chown(scratch, user)
+            shutil.chown(data, user)
+        extra = ["--user=mysql"] if user else []
+        subprocess.run(["mariadb-install-db", "--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal",
+                        "--skip-test-db"] + extra, check=True, capture_output=True)
+        self.socket = os.path.join(scratch, "my.sock")
+        self.server = subprocess.Popen([daemon, "--no-defaults", "--datadir=" + data, "--socket=" + self.socket,
+                                        "--skip-networking", "--character-set-server=utf8mb4"] + extra,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait("MariaDB", lambda: os.path.exists(self.socket) and self.connect(b"root", None))
+        self.exec(b"CREATE DATABASE d")
+        self.exec(b"USE d")
+        for sql in setup("mysql").split(";\n"):
+            if sql.strip():
+                self.exec(sql.encode())
+        self.exec(b"CREATE USER reader")
+        self.exec(b"GRANT SELECT ON *.* TO reader")
+        if not self.connect(b"reader", b"d"):
+            raise RuntimeError("the reader cannot log in")
+        self.exec(b"SET SESSION TRANSACTION READ ONLY")
+
+    def connect(self, user, db):
+        self.c = C.c_void_p(self.q.mysql_init(None))
+        self.q.mysql_options(self.c, 7, b"utf8mb4")
+        return bool(self.q.mysql_real_connect(self.c, None, user, b"", db, 0, self.socket.encode(), C.c_ulong(0)))
+
+    def query(self, sql):
+        failed = self.q.mysql_real_query(self.c, sql, C.c_ulong(len(sql)))
+        if not failed:
+            r = self.q.mysql_store_result(self.c)
+            if r:
+                self.q.mysql_free_result(C.c_void_p(r))
+        return self.q.mysql_error(self.c).decode() or None
+
+    def exec(self, sql):
+        error = self.query(sql)
+        if error:
+            raise RuntimeError(error)
+
+    def run(self, sql, params):
+        self.exec(b"START TRANSACTION READ ONLY")
+        if params:
+            self.exec(b"SET @sql = CONVERT(0x" + sql.hex().encode() + b" USING utf8mb4), @one = 1")
+            error = self.query(b"PREPARE s FROM @sql")
+            error = error or self.query(b"EXECUTE s USING " + b",".join([b"@one"] * params))
+        else:
+            error = self.query(sql)
+        self.exec(b"ROLLBACK")
+        return error
+
+    def stop(self):
+        self.server.terminate()
+        self.server.wait()
+
+
+class SQLite:
+    dialect = "sqlite"
+
+    def __init__(self, scratch):
+        path = os.path.join(scratch, "x.db")
+        c = sqlite3.connect(path)
+        c.executescript(setup("sqlite"))
+        c.close()
+        self.c = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+    def run(self, sql, params):
+        try:
+            self.c.execute(sql.decode(), [1] * params).fetchall()
+        except sqlite3.Error as e:
+            return str(e)
+        return None
+
+    def stop(self):
+        self.c.close()
+
+
+class DuckDB:
+    dialect = "duckdb"
+
+    def __init__(self, scratch):
+        path = os.environ.get("NEXUS_LIBDUCKDB", os.path.join(ROOT, ".cache/duckdb/lib/libduckdb.so"))
+        if not os.path.exists(path):
+            raise Skip(f"{path} is missing (make run fetches it, or set NEXUS_LIBDUCKDB)")
+        self.q = C.CDLL(path)
+        self.db, self.c = C.c_void_p(), C.c_void_p()
+        self.q.duckdb_prepare_error.restype = C.c_char_p
+        self.q.duckdb_result_error.restype = C.c_char_p
+        self.q.duckdb_extract_statements.restype = C.c_uint64
+        self.q.duckdb_extract_statements_error.restype = C.c_char_p
+        os.chdir(scratch)
+        os.mkdir("dir")
+        if self.q.duckdb_open(None, C.byref(self.db)) or self.q.duckdb_connect(self.db, C.byref(self.c)):
+            raise RuntimeError("DuckDB does not open")
+        error = self.query(setup("duckdb").encode())
+        if error:
+            raise RuntimeError(error)
+
+    def query(self, sql):
+        result = (C.c_uint64 * 16)()
+        failed = self.q.duckdb_query(self.c, sql, C.byref(result))
+        error = self.q.duckdb_result_error(C.byref(result)).decode() if failed else None
+        self.q.duckdb_destroy_result(C.byref(result))
+        return error
+
+    def run(self, sql, params):
+        found = C.c_void_p()
+        n = self.q.duckdb_extract_statements(self.c, sql, C.byref(found))
+        error = (self.q.duckdb_extract_statements_error(found) or b"").decode() if n == 0 else None
+        self.q.duckdb_destroy_extracted(C.byref(found))
+        if n != 1:
+            return error or f"DuckDB sees {n} statements"
+        stmt = C.c_void_p()
+        if self.q.duckdb_prepare(self.c, sql, C.byref(stmt)):
+            error = self.q.duckdb_prepare_error(stmt).decode()
+        else:
+            for i in range(params):
+                self.q.duckdb_bind_int32(stmt, C.c_uint64(i + 1), 1)
+            kind = self.q.duckdb_prepared_statement_type(stmt)
+            if kind not in (1, 4):  # SELECT, EXPLAIN
+                error = f"DuckDB calls it statement type {kind}"
+            result = (C.c_uint64 * 16)()
+            if self.q.duckdb_execute_prepared(stmt, C.byref(result)):
+                error = self.q.duckdb_result_error(C.byref(result)).decode()
+            self.q.duckdb_destroy_result(C.byref(result))
+        self.q.duckdb_destroy_prepare(C.byref(stmt))
+        return error
+
+    def stop(self):
+        self.q.duckdb_disconnect(C.byref(self.c))
+        self.q.duckdb_close(C.byref(self.db))
+
+
+def main():
+    bad = ran = 0
+    for engine in (PostgreSQL, MariaDB, SQLite, DuckDB):
+        if ONLY and engine.dialect not in ONLY:
+            continue
+        scratch = tempfile.mkdtemp(prefix="corpus")
+        here, server = os.getcwd(), None
+        try:
+            server = engine(scratch)
+            count = failed = 0
+            for name in ("common", engine.dialect):
+                for where, sql, params in lines(engine.dialect, name):
+                    error = server.run(sql, params)
+                    count += 1
+                    if error:
+                        failed += 1
+                        print(f"{engine.dialect} {where}: {sql.decode()[:150]}\n    {error.splitlines()[0]}")
+            for problem in getattr(server, "extra", lambda: ())():
+                failed += 1
+                print(f"{engine.dialect} {problem}")
+            print(f"{engine.__name__}: {count} accept lines ran, {failed} failed")
+            ran += 1
+            bad += failed
+        except Skip as e:
+            print(f"SKIP {engine.__name__}: {e}")
+        finally:
+            if server:
+                server.stop()
+            os.chdir(here)
+            shutil.rmtree(scratch, ignore_errors=True)
+    return 77 if ran == 0 else bad > 0
+
+
+sys.exit(main())
