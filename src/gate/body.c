@@ -150,77 +150,6 @@ static bool is_json(struct nx_str type)
 	return nx_str_ieq(nx_str_trim(type), NX_STR("application/json"));
 }
 
-/* The best of what Accept lists and we have; q-values order it. False: nothing fits. */
-static bool accept_format(struct nx_str accept, enum nx_format *ret)
-{
-	double best = 0;
-	bool found = false;
-	while (accept.len > 0) {
-		const char *comma = memchr(accept.ptr, ',', accept.len);
-		size_t n = comma ? (size_t)(comma - accept.ptr) : accept.len;
-		struct nx_str item = nx_str_trim(nx_strn(accept.ptr, n));
-		accept.ptr += n + (comma ? 1 : 0);
-		accept.len -= n + (comma ? 1 : 0);
-		double q = 1;
-		const char *semi = item.len ? memchr(item.ptr, ';', item.len) : NULL;
-		struct nx_str type = item;
-		if (semi) {
-			type.len = (size_t)(semi - item.ptr);
-			const char *qp = memmem(semi, item.len - type.len, "q=", 2);
-			if (qp && !nx_str_to_f64(nx_strn(qp + 2, (size_t)(item.ptr + item.len - qp) - 2),
-						 &q))
-				q = 0;
-		}
-		type = nx_str_trim(type);
-		if (q <= best)
-			continue;
-		if (nx_str_is(type, "*/*") || nx_str_is(type, "application/*")) {
-			*ret = NX_FORMAT_JSON;
-			best = q;
-			found = true;
-			continue;
-		}
-		for (int f = 0; f < NX_FORMAT_COUNT; f++) {
-			struct nx_str have = nx_str(nx_formats[f].content_type);
-			const char *p = have.len ? memchr(have.ptr, ';', have.len) : NULL;
-			if (p)
-				have.len = (size_t)(p - have.ptr);
-			if (nx_str_ieq(type, have)) {
-				*ret = (enum nx_format)f;
-				best = q;
-				found = true;
-			}
-		}
-	}
-	return found;
-}
-
-/* "gzip;q=0" and "identity;q=0" matter only in theory; a coding is used when it is named with q > 0. */
-static enum nx_coding accept_coding(struct nx_str accept)
-{
-	enum nx_coding best = NX_CODING_IDENTITY;
-	while (accept.len > 0) {
-		const char *comma = memchr(accept.ptr, ',', accept.len);
-		size_t n = comma ? (size_t)(comma - accept.ptr) : accept.len;
-		struct nx_str item = nx_str_trim(nx_strn(accept.ptr, n));
-		accept.ptr += n + (comma ? 1 : 0);
-		accept.len -= n + (comma ? 1 : 0);
-		const char *semi = item.len ? memchr(item.ptr, ';', item.len) : NULL;
-		bool off = semi && memmem(semi, item.len - (size_t)(semi - item.ptr), "q=0", 3) &&
-			   !memmem(semi, item.len - (size_t)(semi - item.ptr), "q=0.", 4);
-		if (semi)
-			item.len = (size_t)(semi - item.ptr);
-		item = nx_str_trim(item);
-		if (off)
-			continue;
-		if (nx_str_ieq(item, NX_STR("zstd")))
-			best = NX_CODING_ZSTD;
-		else if (nx_str_ieq(item, NX_STR("gzip")) && best == NX_CODING_IDENTITY)
-			best = NX_CODING_GZIP;
-	}
-	return best;
-}
-
 static enum nx_code negotiate(struct nx_request *r)
 {
 	struct nx_str accept = nx_http_get_header(r->x, "Accept");
@@ -232,10 +161,40 @@ static enum nx_code negotiate(struct nx_request *r)
 		r->args.has_format = true;
 	}
 	if (!r->args.has_format && accept.ptr && accept.len > 0 && r->route->body == NX_BODY_QUERY &&
-	    !accept_format(accept, &r->args.encoding.format))
+	    !nx_accept_format(accept, &r->args.encoding.format))
 		return nx_fail(&r->err, NX_E_NOT_ACCEPTABLE,
 			       "Accept names no format this gateway has: json, ndjson, csv, arrow.");
-	r->coding = accept_coding(nx_http_get_header(r->x, "Accept-Encoding"));
+	r->coding = nx_accept_coding(nx_http_get_header(r->x, "Accept-Encoding"));
+	return NX_OK;
+}
+
+/* Is `word` one of the words of a list with single spaces between? */
+static bool listed(const char *list, struct nx_str word)
+{
+	for (const char *p = list; *p;) {
+		size_t n = strcspn(p, " ");
+		if (nx_str_eq(nx_strn(p, n), word))
+			return true;
+		p += n + (p[n] ? 1 : 0);
+	}
+	return false;
+}
+
+/* A query parameter that the route does not know would be dropped in silence: refused by name. */
+static enum nx_code known_params(struct nx_request *r)
+{
+	struct nx_str q = r->http->query;
+	while (q.len > 0) {
+		const char *amp = memchr(q.ptr, '&', q.len);
+		size_t n = amp ? (size_t)(amp - q.ptr) : q.len;
+		const char *eq = memchr(q.ptr, '=', n);
+		struct nx_str key = nx_strn(q.ptr, eq ? (size_t)(eq - q.ptr) : n);
+		if (key.len > 0 && !listed(r->route->params, key))
+			return nx_fail(&r->err, NX_E_UNKNOWN_KEY, "Unknown query parameter %.*s.",
+				       (int)(key.len < 60 ? key.len : 60), key.ptr);
+		q.ptr += n + (amp ? 1 : 0);
+		q.len -= n + (amp ? 1 : 0);
+	}
 	return NX_OK;
 }
 
@@ -248,12 +207,13 @@ enum nx_code nx_body_parse(struct nx_request *r)
 						   .ndjson_objects = true } };
 	if (r->route->body == NX_BODY_FETCH)
 		a->limit = UINT64_MAX;
-	if (r->route->body == NX_BODY_NONE)
-		return NX_OK;
+	enum nx_code c = known_params(r);
+	if (c || r->route->body == NX_BODY_NONE)
+		return c;
 	struct nx_str type = nx_http_get_header(r->x, "Content-Type");
 	if (type.ptr && !is_json(type))
 		return nx_fail(&r->err, NX_E_MEDIA_TYPE, "The body must be application/json.");
-	enum nx_code c = nx_json_parse(r->http->body, r->arena, &r->body, &r->err);
+	c = nx_json_parse(r->http->body, r->arena, &r->body, &r->err);
 	if (c)
 		return c;
 	if (r->body->kind != NX_JSON_OBJECT)

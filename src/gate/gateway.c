@@ -133,7 +133,8 @@ static enum nx_code open_auth(struct nx_gateway *gw, struct nx_error *err)
 	a.public_key_file = *pem ? pem : NULL;
 	if (a.off && !loopback_only(nx_opt_str(o, "http.listen", "")))
 		return nx_fail(err, NX_E_CONFIG,
-			       "auth.mode off is only allowed on loopback addresses.");
+			       "auth.mode off is only allowed on loopback addresses, not on %s.",
+			       nx_opt_str(o, "http.listen", ""));
 	enum nx_code c = nx_auth_open(gw->store, &a, &gw->auth, err);
 	return c || a.off ? c : first_admin_key(gw, err);
 }
@@ -202,6 +203,25 @@ static enum nx_code listen_http(struct nx_gateway *gw, struct nx_error *err)
 }
 
 /* ---- housekeeping ---- */
+
+/* Three connections in a row that fail make a source `error`, one that succeeds makes it `active`; a
+ * user's bad SQL has no say. */
+static void on_connect(const struct nx_data_source *s, uint32_t failures, void *arg)
+{
+	struct nx_gateway *gw = arg;
+	enum nx_source_status want = s->status;
+	if (failures == 0 && (s->status == NX_SOURCE_ERROR || s->status == NX_SOURCE_DRAFT))
+		want = NX_SOURCE_ACTIVE;
+	else if (failures >= 3 && s->status != NX_SOURCE_INACTIVE)
+		want = NX_SOURCE_ERROR;
+	if (want == s->status)
+		return;
+	nx_log(NX_LOG_WARN, "source", NX_STR_FMT " is %s now", NX_STR_ARG(s->name),
+	       nx_source_status_name(want));
+	struct nx_error err;
+	if (nx_catalog_set_status(gw->catalog, nx_str(s->id), want, &err))
+		nx_log_error(NX_LOG_WARN, "source", NULL, &err);
+}
 
 static void *housekeeper(void *arg)
 {
@@ -295,6 +315,8 @@ enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
 		.workers = (uint32_t)nx_opt_int(o, "exec.workers", 0),
 		.max_workers = (uint32_t)nx_opt_int(o, "exec.maxWorkers", 0),
 		.max_jobs = (uint32_t)nx_opt_int(o, "exec.maxJobs", 0),
+		.on_connect = on_connect,
+		.on_connect_arg = gw,
 	};
 	if (!c)
 		c = nx_exec_start(&e, gw->catalog, &gw->exec, err);

@@ -23,6 +23,7 @@ struct nx_route {
 	int right; /* enum nx_right or NX_RIGHT_NONE */
 	enum nx_route_kind kind;
 	enum nx_body body;
+	const char *params; /* query parameters, single spaces between; "" none */
 	const char *summary;
 	/* LOOP and WORK: answers. QUERY: runs on a worker with a connection allowed. An error returned
 	 * becomes the error response. */
@@ -118,6 +119,11 @@ enum nx_code nx_step_encode(struct nx_request *r);
 void nx_request_meta(const struct nx_request *r, const struct nx_error *err, struct nx_result_meta *ret,
 		     char timestamp[25]);
 struct nx_buf *nx_worker_buffer(void);
+
+/* accept.c */
+/* False: nothing we have is acceptable; *ret untouched. */
+bool nx_accept_format(struct nx_str accept, enum nx_format *ret);
+enum nx_coding nx_accept_coding(struct nx_str accept);
 
 /* body.c */
 enum nx_code nx_body_parse(struct nx_request *r);

@@ -147,7 +147,8 @@ static enum nx_code step_resolve(struct nx_request *r)
 		return nx_fail(&r->err, NX_E_DRIVER_NOT_BUILT,
 			       "The type %s is known but its driver is not built in.",
 			       r->source->type->name);
-	if (r->source->status == NX_SOURCE_INACTIVE || r->source->status == NX_SOURCE_DRAFT)
+	/* draft and error are tried: the answer of the source says more than the state */
+	if (r->source->status == NX_SOURCE_INACTIVE)
 		return nx_fail(&r->err, NX_E_SOURCE_INACTIVE, "The data source is %s.",
 			       nx_source_status_name(r->source->status));
 	return NX_OK;
@@ -511,7 +512,9 @@ enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx)
 	if (!c)
 		c = step_authenticate(r);
 	if (!c && r->route->kind == NX_ROUTE_LOOP) {
-		c = r->route->act(r);
+		c = step_body(r);
+		if (!c)
+			c = r->route->act(r);
 	} else if (!c && r->route->kind == NX_ROUTE_QUERY && r->http->body.len <= LOOP_BODY) {
 		c = prepare(r);
 		if (!c)

@@ -459,6 +459,7 @@ void nx_http_refuse(struct nx_http_exchange *x, enum nx_code code, const char *m
 	nx_buf_put_json(&b, nx_str(message));
 	nx_buf_printf(&b, "},\"correlationId\":\"%s\",\"timestamp\":\"%s\"}", id, at);
 	x->keep_alive = false;
+	nx_http_add_header(x, "X-Correlation-ID", nx_str(id));
 	nx_http_reply(x, nx_code_http(code), "application/json", nx_buf_str(&b));
 	nx_buf_done(&b);
 }

@@ -5,7 +5,7 @@
 #include "gate/request.h"
 
 #define nx_act_query nx_act_unused_query
-#define NX_ROUTE(id, method, path, right, kind, body, summary) \
+#define NX_ROUTE(id, method, path, right, kind, body, params, summary) \
 	enum nx_code nx_act_##id(struct nx_request *r);
 #include "gate/routes.def"
 #undef NX_ROUTE

@@ -31,8 +31,10 @@ struct cursor {
 	uint32_t at;
 	uint64_t skip, left;
 	int64_t timeout_ms, used;
+	uint32_t batch_size;
 	uint64_t token;           /* of the page that is kept */
-	struct nx_buf page;
+	struct nx_buf page;       /* the newest batch, without its tail */
+	uint64_t page_rows;
 	bool busy, more;
 };
 
@@ -202,6 +204,7 @@ static enum nx_code make_page(struct nx_request *r, struct cursor *c, uint32_t w
 {
 	const struct nx_driver *d = c->source->driver;
 	nx_buf_clear(&c->page);
+	r->rows = 0;
 	struct nx_encoder *enc = nx_encoder_new(d->schema(c->stream), &c->encoding);
 	if (!enc)
 		return nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
@@ -211,17 +214,7 @@ static enum nx_code make_page(struct nx_request *r, struct cursor *c, uint32_t w
 						  page_of_batches(r, c, enc, want);
 	if (!code) {
 		c->token++;
-		r->has_more = c->more;
-		if (c->more) {
-			char *uri = nx_arena_printf(r->arena, "/api/v1/fetch/%s/%s/%" PRIu64, c->id,
-						    c->slug, c->token + 1);
-			r->next_uri = uri ? nx_str(uri) : NX_STR("");
-		}
-		struct nx_result_meta meta;
-		char now[NX_ISO_LEN];
-		nx_request_meta(r, NULL, &meta, now);
-		meta.query_id = nx_str(c->id);
-		code = nx_encoder_tail(enc, &meta, &c->page, &r->err);
+		c->page_rows = r->rows;
 	}
 	if (!code && c->page.failed)
 		code = nx_fail(&r->err, NX_E_RESULT_TOO_LARGE, "The batch is too large; ask for fewer rows.");
@@ -229,10 +222,33 @@ static enum nx_code make_page(struct nx_request *r, struct cursor *c, uint32_t w
 	return code;
 }
 
-static void reply_page(struct nx_request *r, struct cursor *c)
+/* The kept batch with a tail of this request's own: a batch that is read again differs only there. */
+static enum nx_code reply_page(struct nx_request *r, struct cursor *c)
 {
-	nx_request_reply(r, 200, nx_formats[c->encoding.format].content_type,
-			 nx_buf_str(&c->page));
+	static const struct nx_schema no_columns = { 0, NULL }; /* a tail needs none */
+	struct nx_encoder *enc = nx_encoder_new(&no_columns, &c->encoding);
+	if (!enc)
+		return nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
+	r->rows = c->page_rows;
+	r->has_more = c->more;
+	if (c->more) {
+		char *uri = nx_arena_printf(r->arena, "/api/v1/fetch/%s/%s/%" PRIu64, c->id, c->slug,
+					    c->token + 1);
+		r->next_uri = uri ? nx_str(uri) : NX_STR("");
+	}
+	struct nx_result_meta meta;
+	char now[NX_ISO_LEN];
+	nx_request_meta(r, NULL, &meta, now);
+	meta.query_id = nx_str(c->id);
+	size_t body = c->page.len;
+	enum nx_code code = nx_encoder_tail(enc, &meta, &c->page, &r->err);
+	nx_encoder_free(enc);
+	if (!code)
+		nx_request_reply(r, 200, nx_formats[c->encoding.format].content_type,
+				 nx_buf_str(&c->page));
+	c->page.len = body;
+	c->page.failed = false;
+	return code;
 }
 
 /* ---- open ---- */
@@ -272,6 +288,7 @@ static enum nx_code new_cursor(struct nx_request *r, struct cursor **ret)
 	c->owner = r->who.id;
 	c->encoding = r->args.encoding;
 	c->skip = r->source->driver->caps & NX_CAP_ENCODES ? 0 : r->args.offset;
+	c->batch_size = r->args.batch_size;
 	c->timeout_ms = r->args.timeout_ms ? r->args.timeout_ms : r->source->limits.query_ms;
 	c->more = true;
 	c->busy = true;
@@ -333,7 +350,11 @@ enum nx_code nx_act_fetch_open(struct nx_request *r)
 		return code;
 	}
 	c->used = nx_now();
-	reply_page(r, c);
+	code = reply_page(r, c);
+	if (code) {
+		cursor_free(c);
+		return code;
+	}
 	pthread_mutex_lock(&cs->lock);
 	bool full = cs->n >= cs->max;
 	if (!full) {
@@ -409,9 +430,7 @@ enum nx_code nx_act_fetch_next(struct nx_request *r)
 {
 	uint64_t token;
 	uint32_t want;
-	enum nx_code code = nx_query_param_u32(r, "batch_size", 1000, 100000, &want, &r->err);
-	if (!code && want == 0)
-		want = 1;
+	enum nx_code code = nx_query_param_u32(r, "batch_size", 0, 100000, &want, &r->err);
 	if (!code && !nx_str_to_u64(r->path[2], &token))
 		code = nx_fail(&r->err, NX_E_CURSOR_NOT_FOUND, "The token is not valid.");
 	if (code)
@@ -423,7 +442,7 @@ enum nx_code nx_act_fetch_next(struct nx_request *r)
 	r->source = c->source;
 	nx_data_source_ref(c->source);
 	if (token == c->token + 1 && c->more) {
-		code = next_page(r, c, want);
+		code = next_page(r, c, want ? want : c->batch_size);
 		if (code) {
 			drop_cursor(r, c);
 			return code;
@@ -433,9 +452,9 @@ enum nx_code nx_act_fetch_next(struct nx_request *r)
 		return nx_fail(&r->err, NX_E_CURSOR_NOT_FOUND,
 			       "The cursor has moved on, or has ended before this batch.");
 	}
-	reply_page(r, c);
+	code = reply_page(r, c);
 	put_back(r, c);
-	return NX_OK;
+	return code;
 }
 
 enum nx_code nx_act_fetch_close(struct nx_request *r)

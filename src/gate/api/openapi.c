@@ -87,7 +87,7 @@ static void put_schemas(struct nx_buf *b)
 		       "{\"type\":\"string\"}},\"required\":[\"success\",\"data\"]}");
 }
 
-static void put_parameters(struct nx_buf *b, const char *path)
+static void put_parameters(struct nx_buf *b, const char *path, const char *params)
 {
 	nx_buf_puts(b, ",\"parameters\":[");
 	bool any = false;
@@ -98,6 +98,13 @@ static void put_parameters(struct nx_buf *b, const char *path)
 			      "\"type\":\"string\"}}",
 			      any ? "," : "", (int)(end - p - 1), p + 1);
 		any = true;
+	}
+	for (const char *p = params; *p;) {
+		size_t n = strcspn(p, " ");
+		nx_buf_printf(b, "%s{\"name\":\"%.*s\",\"in\":\"query\",\"schema\":{\"type\":\"string\"}}",
+			      any ? "," : "", (int)n, p);
+		any = true;
+		p += n + (p[n] ? 1 : 0);
 	}
 	nx_buf_putc(b, ']');
 }
@@ -139,7 +146,7 @@ static void put_operation(struct nx_buf *b, const struct nx_route *t)
 					     "options" };
 	nx_buf_printf(b, "\"%s\":{\"operationId\":\"%s\",\"summary\":", lower[t->method], t->id);
 	nx_buf_put_json(b, nx_str(t->summary));
-	put_parameters(b, t->path);
+	put_parameters(b, t->path, t->params);
 	if (t->right == NX_RIGHT_NONE)
 		nx_buf_puts(b, ",\"security\":[]");
 	if (body_names[t->body])

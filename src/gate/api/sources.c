@@ -72,6 +72,14 @@ static void put_source(const struct nx_data_source *s, void *arg)
 	nx_data_source_json(s, &p->b);
 }
 
+static bool known_status(struct nx_str s)
+{
+	for (int i = NX_SOURCE_DRAFT; i <= NX_SOURCE_ERROR; i++)
+		if (nx_str_is(s, nx_source_status_name((enum nx_source_status)i)))
+			return true;
+	return false;
+}
+
 enum nx_code nx_act_sources(struct nx_request *r)
 {
 	uint32_t limit, offset, page, total;
@@ -85,6 +93,11 @@ enum nx_code nx_act_sources(struct nx_request *r)
 	if (page > 0)
 		offset = (page - 1) * limit;
 	struct nx_str type = nx_query_param(r, "type"), status = nx_query_param(r, "status");
+	if (type.len && !nx_source_type_find(type))
+		return nx_fail(&r->err, NX_E_BAD_VALUE, "type: there is no such type; see GET /api/v1/drivers.");
+	if (status.len && !known_status(status))
+		return nx_fail(&r->err, NX_E_BAD_VALUE,
+			       "status must be draft, active, inactive or error.");
 	struct page p = { .n = 0 };
 	nx_buf_init(&p.b, (size_t)32 << 20);
 	nx_buf_puts(&p.b, "{\"dataSources\":[");
@@ -146,6 +159,9 @@ static enum nx_code try_connection(const struct nx_data_source *s, struct nx_gra
 static enum nx_code first_test(struct nx_request *r)
 {
 	struct nx_str skip = nx_query_param(r, "skipTest");
+	const struct nx_json *in_body = nx_json_get(r->body, "skipTest");
+	if (in_body)
+		skip = in_body->text;
 	if ((skip.ptr && !nx_str_is(skip, "false")) || !r->source->driver ||
 	    r->source->status != NX_SOURCE_DRAFT)
 		return NX_OK;
