@@ -189,7 +189,8 @@ static enum nx_code set(const struct kind *k, struct nx_str text, const struct n
 		nx_error_native(err, 0, state);
 	nx_buf_done(&b);
 	int64_t position;
-	if (nx_str_to_i64(member(o, "position"), &position) && position >= 0 && position < INT32_MAX) {
+	if (nx_str_to_i64(member(o, "position"), &position) && position >= 0 &&
+	    position < INT32_MAX) {
 		struct nx_str name = member(o, "name");
 		nx_error_at(err, (size_t)position, name.ptr, name.len);
 	}
@@ -206,7 +207,8 @@ enum nx_code nx_fault(const char *message, const struct nx_fault_names *names, s
 	struct nx_arena *a = nx_arena_new(4 << 20);
 	const struct nx_json *o = NULL;
 	struct nx_error ignored;
-	if (a && brace && (brace == message ||
+	if (a && brace &&
+	    (brace == message ||
 	     (brace - message >= 8 && strncmp(brace - 8, " Error: ", 8) == 0)) &&
 	    nx_json_parse(nx_str(brace), a, &o, &ignored) == NX_OK && o->kind == NX_JSON_OBJECT) {
 		kind = member(o, "exception_type");

@@ -54,7 +54,8 @@ static enum nx_code unsupported(struct nx_str name, const char *native, struct n
 {
 	return nx_fail(err, NX_E_TYPE_UNSUPPORTED,
 		       "column \"" NX_STR_FMT "\" has the type %s, which has no exact form here: "
-		       "cast it to VARCHAR or JSON", NX_STR_ARG(name), native);
+		       "cast it to VARCHAR or JSON",
+		       NX_STR_ARG(name), native);
 }
 
 static enum nx_code child_fill(duckdb_logical_type t, const char *name, struct nx_arena *a,
@@ -75,8 +76,11 @@ static enum nx_code members_fill(duckdb_logical_type t, struct nx_arena *a, unsi
 		return no_memory(err);
 	uint32_t at = 0;
 	if (uni)
-		f[at++] = (struct nx_field){ .name = NX_STR("tag"), .type = NX_T_STRING,
-			.layout = NX_L_VIEW, .native = NX_STR("VARCHAR"), .nullable = -1 };
+		f[at++] = (struct nx_field){ .name = NX_STR("tag"),
+					     .type = NX_T_STRING,
+					     .layout = NX_L_VIEW,
+					     .native = NX_STR("VARCHAR"),
+					     .nullable = -1 };
 	const char *text = uni ? "UNION(" : "STRUCT(";
 	for (idx_t i = 0; i < n; i++) {
 		char *name = uni ? duckdb_union_type_member_name(t, i)
@@ -117,10 +121,11 @@ static enum nx_code list_fill(duckdb_logical_type t, duckdb_type id, struct nx_a
 	duckdb_destroy_logical_type(&c);
 	if (code)
 		return code;
-	const char *text = id == DUCKDB_TYPE_ARRAY
-		? nx_arena_printf(a, NX_STR_FMT "[%llu]", NX_STR_ARG(f->native),
-				  (unsigned long long)duckdb_array_type_array_size(t))
-		: nx_arena_printf(a, NX_STR_FMT "[]", NX_STR_ARG(f->native));
+	const char *text =
+		id == DUCKDB_TYPE_ARRAY
+			? nx_arena_printf(a, NX_STR_FMT "[%llu]", NX_STR_ARG(f->native),
+					  (unsigned long long)duckdb_array_type_array_size(t))
+			: nx_arena_printf(a, NX_STR_FMT "[]", NX_STR_ARG(f->native));
 	if (!text)
 		return no_memory(err);
 	ret->type = NX_T_LIST;
@@ -145,13 +150,18 @@ static enum nx_code map_fill(duckdb_logical_type t, struct nx_arena *a, unsigned
 	duckdb_destroy_logical_type(&v);
 	if (code)
 		return code;
-	const char *text = nx_arena_printf(a, "MAP(" NX_STR_FMT ", " NX_STR_FMT ")",
-					   NX_STR_ARG(entry[1].native), NX_STR_ARG(entry[2].native));
+	const char *text =
+		nx_arena_printf(a, "MAP(" NX_STR_FMT ", " NX_STR_FMT ")",
+				NX_STR_ARG(entry[1].native), NX_STR_ARG(entry[2].native));
 	if (!text)
 		return no_memory(err);
-	entry[0] = (struct nx_field){ .name = NX_STR("entries"), .type = NX_T_STRUCT,
-		.layout = NX_L_STRUCT, .native = NX_STR("STRUCT"), .nullable = 0,
-		.nchildren = 2, .children = &entry[1] };
+	entry[0] = (struct nx_field){ .name = NX_STR("entries"),
+				      .type = NX_T_STRUCT,
+				      .layout = NX_L_STRUCT,
+				      .native = NX_STR("STRUCT"),
+				      .nullable = 0,
+				      .nchildren = 2,
+				      .children = &entry[1] };
 	ret->type = NX_T_MAP;
 	ret->layout = NX_L_LIST;
 	ret->native = nx_str(text);
@@ -211,7 +221,11 @@ enum nx_code nx_field_fill(duckdb_logical_type t, struct nx_str name, struct nx_
 		if (plains[i].from == id)
 			p = &plains[i];
 	if (!p)
-		return unsupported(name, id == 41 ? "VARIANT" : id == 40 ? "GEOMETRY" : "unknown", err);
+		return unsupported(name,
+				   id == 41   ? "VARIANT"
+				   : id == 40 ? "GEOMETRY"
+					      : "unknown",
+				   err);
 	ret->type = p->type;
 	ret->layout = p->layout;
 	ret->unit = p->unit;

@@ -28,7 +28,8 @@ static void send_all(int fd, struct msghdr *m)
 	}
 }
 
-static void send_frame(int fd, const struct nx_wire_frame *f, struct nx_str payload, struct msghdr *m)
+static void send_frame(int fd, const struct nx_wire_frame *f, struct nx_str payload,
+		       struct msghdr *m)
 {
 	struct iovec iov[2] = { { (void *)f, sizeof *f }, { (void *)payload.ptr, payload.len } };
 	m->msg_iov = iov;
@@ -38,8 +39,9 @@ static void send_frame(int fd, const struct nx_wire_frame *f, struct nx_str payl
 
 void nx_frame_send(int fd, enum nx_wire_type type, uint64_t rows, bool more, struct nx_str payload)
 {
-	struct nx_wire_frame f = { .type = (uint8_t)type, .more = more, .rows = rows,
-				   .len = (uint32_t)payload.len };
+	struct nx_wire_frame f = {
+		.type = (uint8_t)type, .more = more, .rows = rows, .len = (uint32_t)payload.len
+	};
 	struct msghdr m = { 0 };
 	send_frame(fd, &f, payload, &m);
 }

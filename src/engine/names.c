@@ -14,8 +14,10 @@ static int hex4(const char *p, const char *end)
 		return -1;
 	for (int i = 0; i < 4; i++) {
 		char c = p[i];
-		int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-			c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		int d = c >= '0' && c <= '9'   ? c - '0'
+			: c >= 'a' && c <= 'f' ? c - 'a' + 10
+			: c >= 'A' && c <= 'F' ? c - 'A' + 10
+					       : -1;
 		if (d < 0)
 			return -1;
 		v = v << 4 | d;
@@ -72,8 +74,10 @@ static const char *member(const char *p, const char *end, const char *key, struc
 	return at ? unquote(at + strlen(key), end, out) : NULL;
 }
 
-enum nx_code nx_names_each(struct nx_str tree, enum nx_code (*fn)(void *arg, struct nx_str schema,
-			   struct nx_str table, struct nx_error *err), void *arg, struct nx_error *err)
+enum nx_code nx_names_each(struct nx_str tree,
+			   enum nx_code (*fn)(void *arg, struct nx_str schema, struct nx_str table,
+					      struct nx_error *err),
+			   void *arg, struct nx_error *err)
 {
 	struct nx_buf schema, table;
 	nx_buf_init(&schema, 1 << 20);

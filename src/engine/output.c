@@ -10,7 +10,7 @@
 #include "engine/engine_int.h"
 
 #define FRAME_BYTES (256u << 10) /* aimed at; one row may go over */
-#define RING 8u                  /* chunks of 2048 rows that wait for the encoder */
+#define RING 8u /* chunks of 2048 rows that wait for the encoder */
 
 struct part {
 	duckdb_data_chunk chunk;
@@ -24,7 +24,7 @@ struct nx_output {
 	struct nx_column *cols;
 	struct nx_encoder *encoder;
 	struct nx_buf buf;
-	uint32_t step;       /* rows a frame, adapted to their size */
+	uint32_t step; /* rows a frame, adapted to their size */
 	uint64_t skip, left; /* rows still to drop, rows still to send */
 	uint64_t sent;
 	bool more;
@@ -50,7 +50,9 @@ static void as_catalog(struct nx_field *f)
 	static const struct {
 		const char *name;
 		enum nx_type type;
-	} typed[] = { { "position", NX_T_INT32 }, { "nullable", NX_T_BOOL }, { "row_estimate", NX_T_INT64 } };
+	} typed[] = { { "position", NX_T_INT32 },
+		      { "nullable", NX_T_BOOL },
+		      { "row_estimate", NX_T_INT64 } };
 	f->layout = NX_L_TEXT;
 	for (size_t i = 0; i < NX_COUNTOF(typed); i++)
 		if (nx_str_is(f->name, typed[i].name))

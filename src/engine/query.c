@@ -35,7 +35,8 @@ enum nx_code nx_session_lock(struct nx_session *s, struct nx_error *err)
 	const struct nx_wire_request *r = s->tables.req;
 	struct nx_buf b;
 	nx_buf_init(&b, 64 << 10);
-	nx_buf_printf(&b, "SET memory_limit='%uMiB';SET max_temp_directory_size='%uMiB';"
+	nx_buf_printf(&b,
+		      "SET memory_limit='%uMiB';SET max_temp_directory_size='%uMiB';"
 		      "SET threads=%u;SET allowed_directories=['",
 		      r->memory_mb, r->spill_mb, r->threads);
 	for (size_t i = 0; i < r->root.len; i++) {
@@ -102,7 +103,8 @@ static enum nx_code views_for(struct nx_session *s, const char *sql, struct nx_e
 	duckdb_result r = { 0 };
 	enum nx_code code = NX_OK;
 	const char *inner = explained(sql);
-	if (duckdb_bind_varchar(s->tree, 1, inner ? inner : sql) || duckdb_execute_prepared(s->tree, &r))
+	if (duckdb_bind_varchar(s->tree, 1, inner ? inner : sql) ||
+	    duckdb_execute_prepared(s->tree, &r))
 		goto out;
 	duckdb_data_chunk chunk = duckdb_fetch_chunk(r);
 	if (!chunk)
@@ -145,7 +147,8 @@ static enum nx_code prepare(struct nx_session *s, const char *sql, duckdb_prepar
 		code = why ? nx_fault(why, &s->hide, err)
 			   : nx_fail(err, NX_E_EMPTY_QUERY, "the SQL holds no statement");
 	} else if (n > 1) {
-		code = nx_fail(err, NX_E_RO_MULTI, "the engine sees %llu statements, one is allowed",
+		code = nx_fail(err, NX_E_RO_MULTI,
+			       "the engine sees %llu statements, one is allowed",
 			       (unsigned long long)n);
 	} else {
 		code = views_for(s, sql, err);
@@ -227,7 +230,8 @@ static enum nx_code bind(struct nx_session *s, duckdb_prepared_statement p, stru
 			break;
 		}
 		if (st)
-			return nx_fail(err, NX_E_PARAMETER_VALUE, "parameter %u cannot be bound", i + 1);
+			return nx_fail(err, NX_E_PARAMETER_VALUE, "parameter %u cannot be bound",
+				       i + 1);
 	}
 	return NX_OK;
 }

@@ -55,7 +55,8 @@ static bool set_variable(duckdb_connection con, const char *var)
 	if (!eq)
 		return false;
 	char sql[512];
-	int n = snprintf(sql, sizeof sql, "SET VARIABLE \"%.*s\" = '%s'", (int)(eq - var), var, eq + 1);
+	int n = snprintf(sql, sizeof sql, "SET VARIABLE \"%.*s\" = '%s'", (int)(eq - var), var,
+			 eq + 1);
 	return n > 0 && (size_t)n < sizeof sql && duckdb_query(con, sql, NULL) == DuckDBSuccess;
 }
 
@@ -72,7 +73,8 @@ int nx_script_run(const char *file, const char *folder, char *const *vars, int n
 	duckdb_database db = NULL;
 	duckdb_connection con = NULL;
 	duckdb_extracted_statements all = NULL;
-	bool ok = duckdb_open(NULL, &db) == DuckDBSuccess && duckdb_connect(db, &con) == DuckDBSuccess;
+	bool ok = duckdb_open(NULL, &db) == DuckDBSuccess &&
+		  duckdb_connect(db, &con) == DuckDBSuccess;
 	for (int i = 0; ok && i < nvars; i++)
 		ok = set_variable(con, vars[i]);
 	idx_t n = ok ? duckdb_extract_statements(con, sql, &all) : 0;

@@ -22,12 +22,12 @@
 static const struct {
 	const char *suffix, *format;
 } suffixes[] = {
-	{ ".parquet", "parquet" }, { ".parq", "parquet" }, { ".pq", "parquet" },
-	{ ".csv", "csv" }, { ".csv.gz", "csv" }, { ".csv.zst", "csv" },
-	{ ".tsv", "csv" }, { ".tsv.gz", "csv" }, { ".tsv.zst", "csv" },
-	{ ".json", "json" }, { ".json.gz", "json" }, { ".json.zst", "json" },
-	{ ".ndjson", "json" }, { ".ndjson.gz", "json" }, { ".ndjson.zst", "json" },
-	{ ".jsonl", "json" }, { ".jsonl.gz", "json" }, { ".jsonl.zst", "json" },
+	{ ".parquet", "parquet" }, { ".parq", "parquet" },   { ".pq", "parquet" },
+	{ ".csv", "csv" },	   { ".csv.gz", "csv" },     { ".csv.zst", "csv" },
+	{ ".tsv", "csv" },	   { ".tsv.gz", "csv" },     { ".tsv.zst", "csv" },
+	{ ".json", "json" },	   { ".json.gz", "json" },   { ".json.zst", "json" },
+	{ ".ndjson", "json" },	   { ".ndjson.gz", "json" }, { ".ndjson.zst", "json" },
+	{ ".jsonl", "json" },	   { ".jsonl.gz", "json" },  { ".jsonl.zst", "json" },
 };
 static const char *const formats[] = { "parquet", "csv", "json" };
 
@@ -106,7 +106,9 @@ static const char *format_below(const struct nx_tables *t, const char *path, str
 
 static const char *ending(const char *format)
 {
-	return strcmp(format, "csv") == 0 ? "csv*" : strcmp(format, "json") == 0 ? "*json*" : "parquet";
+	return strcmp(format, "csv") == 0    ? "csv*"
+	       : strcmp(format, "json") == 0 ? "*json*"
+					     : "parquet";
 }
 
 /* As part of a SQL literal; glob characters are made literal unless the name is a pattern. */
@@ -156,9 +158,9 @@ static const char *folder(const struct nx_tables *t, struct nx_str path, const c
 			  struct nx_error *err)
 {
 	struct walk w = { 0 };
-	const char *full = nx_arena_printf(t->arena, NX_STR_FMT "%s" NX_STR_FMT,
-					   NX_STR_ARG(t->req->root), path.len ? "/" : "",
-					   NX_STR_ARG(path));
+	const char *full =
+		nx_arena_printf(t->arena, NX_STR_FMT "%s" NX_STR_FMT, NX_STR_ARG(t->req->root),
+				path.len ? "/" : "", NX_STR_ARG(path));
 	if (!full)
 		return no_memory(err), NULL;
 	const char *format = format_below(t, full, &w);
@@ -179,8 +181,8 @@ static const char *folder(const struct nx_tables *t, struct nx_str path, const c
 /* Names that could lead out of the root, or to another kind of file system. */
 static bool outside(struct nx_str p)
 {
-	if (p.len == 0 || p.ptr[0] == '/' || memchr(p.ptr, '\\', p.len) || memchr(p.ptr, '\0', p.len) ||
-	    memmem(p.ptr, p.len, "://", 3) || p.ptr[0] == '~')
+	if (p.len == 0 || p.ptr[0] == '/' || memchr(p.ptr, '\\', p.len) ||
+	    memchr(p.ptr, '\0', p.len) || memmem(p.ptr, p.len, "://", 3) || p.ptr[0] == '~')
 		return true;
 	for (size_t i = 0; i < p.len;) {
 		const char *slash = memchr(p.ptr + i, '/', p.len - i);
@@ -223,7 +225,8 @@ static enum nx_code path_source(const struct nx_tables *t, struct nx_str p, cons
 		if (!memchr(p.ptr, '/', p.len) && !format_of(p, &stem))
 			return NX_OK; /* a name with a dot in it: DuckDB says that it does not exist */
 		return nx_fail(err, NX_E_UNDEFINED_OBJECT,
-			       "there is no \"" NX_STR_FMT "\" below the source's folder", NX_STR_ARG(p));
+			       "there is no \"" NX_STR_FMT "\" below the source's folder",
+			       NX_STR_ARG(p));
 	}
 	if (S_ISLNK(st.st_mode) && !t->links_fenced)
 		return nx_fail(err, NX_E_SOURCE_PERMISSION, "this is a symbolic link");
@@ -327,16 +330,19 @@ static struct nx_table_entry *link_up(struct nx_table_entry **all, unsigned n)
 	return first;
 }
 
-static struct nx_table_entry *entry_of(const struct nx_tables *t, int fd, const char *name, bool *full)
+static struct nx_table_entry *entry_of(const struct nx_tables *t, int fd, const char *name,
+				       bool *full)
 {
 	struct stat st;
-	if (hidden(name) || fstatat(fd, name, &st, 0) || nx_utf8_check(nx_str(name)) != strlen(name))
+	if (hidden(name) || fstatat(fd, name, &st, 0) ||
+	    nx_utf8_check(nx_str(name)) != strlen(name))
 		return NULL;
 	size_t stem = strlen(name);
 	const char *format = NULL;
 	if (S_ISDIR(st.st_mode)) {
 		struct walk w = { 0 };
-		char *path = nx_arena_printf(t->arena, NX_STR_FMT "/%s", NX_STR_ARG(t->req->root), name);
+		char *path =
+			nx_arena_printf(t->arena, NX_STR_FMT "/%s", NX_STR_ARG(t->req->root), name);
 		format = path ? format_below(t, path, &w) : NULL;
 		unsigned files = w.count[0] + w.count[1] + w.count[2];
 		if (!format || !files)
@@ -360,7 +366,8 @@ static struct nx_table_entry *entry_of(const struct nx_tables *t, int fd, const 
 	return e;
 }
 
-enum nx_code nx_table_list(const struct nx_tables *t, struct nx_table_entry **ret, struct nx_error *err)
+enum nx_code nx_table_list(const struct nx_tables *t, struct nx_table_entry **ret,
+			   struct nx_error *err)
 {
 	struct nx_table_entry **all = nx_arena_array(t->arena, NX_TABLES_MAX, sizeof *all);
 	if (!all)

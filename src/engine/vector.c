@@ -10,9 +10,9 @@
 struct nx_vector {
 	const struct nx_field *field;
 	duckdb_type id;
-	duckdb_type enum_id;         /* ENUM: type of the index */
-	idx_t array_size;            /* ARRAY */
-	struct nx_view *names;       /* ENUM and the tag of UNION: dictionary */
+	duckdb_type enum_id; /* ENUM: type of the index */
+	idx_t array_size; /* ARRAY */
+	struct nx_view *names; /* ENUM and the tag of UNION: dictionary */
 	uint64_t nnames;
 	duckdb_logical_type child_type; /* LIST, MAP: to gather into a new vector */
 	duckdb_vector gathered;
@@ -103,8 +103,8 @@ static enum nx_code children_new(struct nx_vector *v, duckdb_logical_type t, str
 		return no_memory(err);
 	for (uint32_t i = 0; i < v->nchildren; i++) {
 		duckdb_logical_type c = child_type(t, v->id, i);
-		enum nx_code code = nx_vector_new(c, &v->field->children[i + tag], a,
-						  &v->children[i], err);
+		enum nx_code code =
+			nx_vector_new(c, &v->field->children[i + tag], a, &v->children[i], err);
 		if (v->id == DUCKDB_TYPE_LIST || v->id == DUCKDB_TYPE_MAP)
 			v->child_type = c; /* kept */
 		else
@@ -185,7 +185,8 @@ static void put_timetz(struct nx_buf *b, duckdb_time_tz bits)
 		return;
 	}
 	int off = t.offset < 0 ? -t.offset : t.offset;
-	n = snprintf(s, sizeof s, "%c%02d:%02d", t.offset < 0 ? '-' : '+', off / 3600, off / 60 % 60);
+	n = snprintf(s, sizeof s, "%c%02d:%02d", t.offset < 0 ? '-' : '+', off / 3600,
+		     off / 60 % 60);
 	nx_buf_put(b, s, (size_t)n);
 	if (off % 60) {
 		n = snprintf(s, sizeof s, ":%02d", off % 60);
@@ -331,11 +332,13 @@ static enum nx_code load_names(struct nx_vector *v, duckdb_type index, const voi
 			       struct nx_column *col, struct nx_error *err)
 {
 	nx_buf_clear(&v->fixed);
-	struct nx_view *views = (struct nx_view *)nx_buf_reserve(&v->fixed, (n + 1) * sizeof *views);
+	struct nx_view *views =
+		(struct nx_view *)nx_buf_reserve(&v->fixed, (n + 1) * sizeof *views);
 	if (!views)
 		return no_memory(err);
 	for (idx_t i = 0; i < n; i++) {
-		uint64_t k = nx_column_valid(col, (int64_t)i) ? index_at(index, data, i) : UINT64_MAX;
+		uint64_t k =
+			nx_column_valid(col, (int64_t)i) ? index_at(index, data, i) : UINT64_MAX;
 		views[i] = k < v->nnames ? v->names[k] : (struct nx_view){ 0 };
 	}
 	col->data = views;
@@ -420,8 +423,8 @@ static enum nx_code load_list(struct nx_vector *v, duckdb_vector src, const void
 	return nx_vector_load(v->children[0], child, size, &v->cols[0], err);
 }
 
-static enum nx_code load_array(struct nx_vector *v, duckdb_vector src, idx_t n, struct nx_column *col,
-			       struct nx_error *err)
+static enum nx_code load_array(struct nx_vector *v, duckdb_vector src, idx_t n,
+			       struct nx_column *col, struct nx_error *err)
 {
 	nx_buf_clear(&v->fixed);
 	int32_t *offsets = (int32_t *)nx_buf_reserve(&v->fixed, (n + 1) * sizeof *offsets);
@@ -442,17 +445,19 @@ static enum nx_code load_members(struct nx_vector *v, duckdb_vector src, idx_t n
 	uint32_t tag = v->id == DUCKDB_TYPE_UNION;
 	if (tag) {
 		duckdb_vector t = duckdb_struct_vector_get_child(src, 0);
-		v->cols[0] = (struct nx_column){ .length = (int64_t)n,
-			.validity = (const uint8_t *)duckdb_vector_get_validity(t) };
-		enum nx_code code = load_names(v, DUCKDB_TYPE_UTINYINT, duckdb_vector_get_data(t), n,
-					       &v->cols[0], err);
+		v->cols[0] = (struct nx_column){
+			.length = (int64_t)n,
+			.validity = (const uint8_t *)duckdb_vector_get_validity(t)
+		};
+		enum nx_code code = load_names(v, DUCKDB_TYPE_UTINYINT, duckdb_vector_get_data(t),
+					       n, &v->cols[0], err);
 		if (code)
 			return code;
 	}
 	for (uint32_t i = 0; i < v->nchildren; i++) {
-		enum nx_code code = nx_vector_load(v->children[i],
-						   duckdb_struct_vector_get_child(src, i + tag), n,
-						   &v->cols[i + tag], err);
+		enum nx_code code =
+			nx_vector_load(v->children[i], duckdb_struct_vector_get_child(src, i + tag),
+				       n, &v->cols[i + tag], err);
 		if (code)
 			return code;
 	}
@@ -466,8 +471,9 @@ enum nx_code nx_vector_load(struct nx_vector *v, duckdb_vector src, idx_t n, str
 {
 	const void *data = duckdb_vector_get_data(src);
 	/* 64-bit words, least significant bit first: on little-endian machines Arrow's bitmap */
-	*ret = (struct nx_column){ .length = (int64_t)n, .data = data,
-		.validity = (const uint8_t *)duckdb_vector_get_validity(src) };
+	*ret = (struct nx_column){ .length = (int64_t)n,
+				   .data = data,
+				   .validity = (const uint8_t *)duckdb_vector_get_validity(src) };
 	switch (v->id) {
 	case DUCKDB_TYPE_LIST:
 	case DUCKDB_TYPE_MAP:

@@ -220,8 +220,8 @@ enum nx_code nx_wire_get_request(struct nx_str payload, struct nx_arena *a,
 }
 
 /* `budget` bounds the fields of the whole schema, nested ones included. */
-static const struct nx_field *get_fields(struct in *in, uint32_t n, unsigned depth, uint32_t *budget,
-					 struct nx_arena *a, bool *memory)
+static const struct nx_field *get_fields(struct in *in, uint32_t n, unsigned depth,
+					 uint32_t *budget, struct nx_arena *a, bool *memory)
 {
 	if (n > *budget || depth > NX_WIRE_MAX_DEPTH) {
 		in->bad = true;
@@ -246,7 +246,8 @@ static const struct nx_field *get_fields(struct in *in, uint32_t n, unsigned dep
 		if (in->bad)
 			return NULL;
 		if (f[i].nchildren)
-			f[i].children = get_fields(in, f[i].nchildren, depth + 1, budget, a, memory);
+			f[i].children =
+				get_fields(in, f[i].nchildren, depth + 1, budget, a, memory);
 		if ((f[i].layout == NX_L_LIST && f[i].nchildren != 1) ||
 		    (f[i].layout != NX_L_LIST && f[i].layout != NX_L_STRUCT && f[i].nchildren))
 			in->bad = true;

@@ -25,14 +25,16 @@ static void seed(char kind, const char *name, struct nx_str payload)
 		return;
 	snprintf(path, sizeof path, "%s/%s", dir, name);
 	FILE *f = fopen(path, "wb");
-	NX_CHECK(f && fputc(kind, f) != EOF && fwrite(payload.ptr, 1, payload.len, f) == payload.len);
+	NX_CHECK(f && fputc(kind, f) != EOF &&
+		 fwrite(payload.ptr, 1, payload.len, f) == payload.len);
 	NX_CHECK(fclose(f) == 0);
 }
 
 NX_TEST(request)
 {
 	begin();
-	struct nx_value v[] = { { NX_V_NUMBER, NX_STR_INIT("12.5") }, { NX_V_NULL, NX_STR_INIT("") } };
+	struct nx_value v[] = { { NX_V_NUMBER, NX_STR_INIT("12.5") },
+				{ NX_V_NULL, NX_STR_INIT("") } };
 	struct nx_wire_request in = {
 		.kind = NX_WIRE_QUERY, .root = NX_STR("/data/x"), .format = NX_STR("csv"),
 		.delimiter = NX_STR(";"), .header = -1, .memory_mb = 512, .spill_mb = 7, .threads = 2,
@@ -63,15 +65,29 @@ NX_TEST(schema)
 	begin();
 	struct nx_field kids[2] = {
 		{ .name = NX_STR("k"), .type = NX_T_INT32, .layout = NX_L_I32, .nullable = 0 },
-		{ .name = NX_STR("v"), .type = NX_T_DECIMAL, .layout = NX_L_I64, .precision = 18, .scale = 3,
+		{ .name = NX_STR("v"),
+		  .type = NX_T_DECIMAL,
+		  .layout = NX_L_I64,
+		  .precision = 18,
+		  .scale = 3,
 		  .nullable = -1 },
 	};
-	struct nx_field entry = { .name = NX_STR("entries"), .type = NX_T_STRUCT, .layout = NX_L_STRUCT,
-				  .nchildren = 2, .children = kids };
+	struct nx_field entry = { .name = NX_STR("entries"),
+				  .type = NX_T_STRUCT,
+				  .layout = NX_L_STRUCT,
+				  .nchildren = 2,
+				  .children = kids };
 	struct nx_field f[2] = {
-		{ .name = NX_STR("中"), .type = NX_T_TIMESTAMP, .layout = NX_L_I64, .unit = NX_UNIT_NS,
-		  .native = NX_STR("TIMESTAMP_NS"), .nullable = 1 },
-		{ .name = NX_STR("m"), .type = NX_T_MAP, .layout = NX_L_LIST, .nchildren = 1,
+		{ .name = NX_STR("中"),
+		  .type = NX_T_TIMESTAMP,
+		  .layout = NX_L_I64,
+		  .unit = NX_UNIT_NS,
+		  .native = NX_STR("TIMESTAMP_NS"),
+		  .nullable = 1 },
+		{ .name = NX_STR("m"),
+		  .type = NX_T_MAP,
+		  .layout = NX_L_LIST,
+		  .nchildren = 1,
 		  .children = &entry },
 	};
 	struct nx_schema in = { 2, f }, out;
@@ -95,16 +111,22 @@ NX_TEST(schema_bombs)
 	/* a list of a list of a list ... */
 	struct nx_field f[64];
 	for (int i = 63; i >= 0; i--)
-		f[i] = (struct nx_field){ .name = NX_STR("l"), .type = NX_T_LIST, .layout = NX_L_LIST,
-					  .nchildren = i < 63, .children = i < 63 ? &f[i + 1] : NULL };
+		f[i] = (struct nx_field){ .name = NX_STR("l"),
+					  .type = NX_T_LIST,
+					  .layout = NX_L_LIST,
+					  .nchildren = i < 63,
+					  .children = i < 63 ? &f[i + 1] : NULL };
 	f[63].layout = NX_L_I32;
 	struct nx_schema in = { 1, f };
 	nx_wire_put_schema(&b, &in);
 	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_schema(nx_buf_str(&b), arena, &out, &err));
 	/* children where the layout has none */
 	nx_buf_clear(&b);
-	struct nx_field bad = { .name = NX_STR("x"), .type = NX_T_INT32, .layout = NX_L_I32,
-				.nchildren = 1, .children = &f[63] };
+	struct nx_field bad = { .name = NX_STR("x"),
+				.type = NX_T_INT32,
+				.layout = NX_L_I32,
+				.nchildren = 1,
+				.children = &f[63] };
 	in = (struct nx_schema){ 1, &bad };
 	nx_wire_put_schema(&b, &in);
 	NX_EQ_I(NX_E_PROTOCOL, nx_wire_get_schema(nx_buf_str(&b), arena, &out, &err));

@@ -91,9 +91,11 @@ void nx_worker_run(int fd, duckdb_database db, const char *temp)
 	static struct nx_wire_request req;
 	if (nx_wire_get_request(nx_buf_str(payload), s->arena, &req, &err))
 		fail(s, &err);
-	unsigned fences = nx_sandbox_enter(&(struct nx_sandbox){
-		.root = req.root.ptr, .temp = temp, .memory_mb = req.memory_mb,
-		.spill_mb = req.spill_mb, .cpu_seconds = req.cpu_seconds });
+	unsigned fences = nx_sandbox_enter(&(struct nx_sandbox){ .root = req.root.ptr,
+								 .temp = temp,
+								 .memory_mb = req.memory_mb,
+								 .spill_mb = req.spill_mb,
+								 .cpu_seconds = req.cpu_seconds });
 	s->hide.root = req.root.ptr;
 	s->tables = (struct nx_tables){ &req, fences & NX_FENCE_LANDLOCK, s->arena };
 	pthread_t t;

@@ -162,8 +162,9 @@ static int receive(int control)
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int))];
 	} u;
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u,
-			    .msg_controllen = sizeof u.room };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u.room
+	};
 	ssize_t n = recvmsg(control, &m, MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return errno == EINTR ? -1 : -2;

@@ -34,7 +34,7 @@ struct conn {
 	struct source *source;
 	pthread_mutex_t lock; /* worker against cancel() */
 	struct worker worker; /* fd -1: none */
-	bool cancelled;       /* under lock: since the last query() began */
+	bool cancelled; /* under lock: since the last query() began */
 };
 
 struct stream {
@@ -48,7 +48,8 @@ struct stream {
 
 static const struct nx_option options[] = {
 	{ "path", NX_OPT_STRING, NX_OPTF_REQUIRED, NULL, 0, 0, NULL,
-	  "Folder whose files are the tables; a relative path counts from where the gateway was started." },
+	  "Folder whose files are the tables; a relative path counts from where the gateway was "
+	  "started." },
 	{ "fileFormat", NX_OPT_ENUM, 0, NULL, 0, 0, "parquet|csv|json",
 	  "Format of all files; by file name when absent." },
 	{ "delimiter", NX_OPT_STRING, NX_OPTF_PROPS, NULL, 0, 0, NULL,
@@ -56,7 +57,8 @@ static const struct nx_option options[] = {
 	{ "headerRow", NX_OPT_BOOL, NX_OPTF_PROPS, NULL, 0, 0, NULL,
 	  "Whether CSV files begin with column names; detected when absent." },
 	{ "memoryLimit", NX_OPT_INT, NX_OPTF_PROPS, "512", 64, 65536, NULL,
-	  "Memory of one query in MiB before it spills to disk; a hard limit lies at twice this + 1 GiB." },
+	  "Memory of one query in MiB before it spills to disk; a hard limit lies at twice this + "
+	  "1 GiB." },
 	{ "spillLimit", NX_OPT_INT, NX_OPTF_PROPS, "4096", 0, 1048576, NULL,
 	  "Temporary disk space of one query in MiB." },
 	{ "threads", NX_OPT_INT, NX_OPTF_PROPS, "2", 1, 64, NULL, "Threads of one query." },
@@ -90,7 +92,8 @@ static void source_close(struct nx_source *base)
 	free(s);
 }
 
-static enum nx_code source_open(const struct nx_options *o, struct nx_source **ret, struct nx_error *err)
+static enum nx_code source_open(const struct nx_options *o, struct nx_source **ret,
+				struct nx_error *err)
 {
 	const char *path = nx_opt_str(o, "path", "");
 	if (!*path)
@@ -122,12 +125,14 @@ static enum nx_code find_root(const struct source *s, char out[PATH_MAX], struct
 {
 	struct stat st;
 	if (!realpath(s->path, out) || stat(out, &st) || !S_ISDIR(st.st_mode)) {
-		enum nx_code code = nx_fail(err, NX_E_SOURCE_DOWN, "the source's path is no folder");
+		enum nx_code code =
+			nx_fail(err, NX_E_SOURCE_DOWN, "the source's path is no folder");
 		nx_error_detail(err, "%s: %s", s->path, errno ? strerror(errno) : "not a folder");
 		return code;
 	}
 	if (strcmp(out, "/") == 0)
-		return nx_fail(err, NX_E_CONFIG_INVALID, "the root folder of the machine is no source");
+		return nx_fail(err, NX_E_CONFIG_INVALID,
+			       "the root folder of the machine is no source");
 	return NX_OK;
 }
 
@@ -236,14 +241,16 @@ static enum nx_code recv_frame(struct stream *st, struct nx_wire_frame *f, struc
 	return f->type == NX_WIRE_ERROR ? nx_wire_get_error(nx_buf_str(&st->payload), err) : NX_OK;
 }
 
-static enum nx_code send_request(struct conn *c, const struct nx_wire_request *r, struct nx_error *err)
+static enum nx_code send_request(struct conn *c, const struct nx_wire_request *r,
+				 struct nx_error *err)
 {
 	struct nx_buf b;
 	nx_buf_init(&b, NX_WIRE_MAX_OTHER);
 	nx_wire_put_request(&b, r);
 	enum nx_code code = NX_OK;
 	if (b.failed) {
-		code = nx_fail(err, NX_E_PARAMETER_VALUE, "SQL and parameters are over %u MiB together",
+		code = nx_fail(err, NX_E_PARAMETER_VALUE,
+			       "SQL and parameters are over %u MiB together",
 			       NX_WIRE_MAX_OTHER >> 20);
 		goto out;
 	}
@@ -353,16 +360,19 @@ static enum nx_code start(struct conn *c, const struct nx_query *q, struct nx_wi
 	return NX_OK;
 }
 
-static enum nx_code conn_query(struct nx_conn *base, const struct nx_query *q, struct nx_stream **ret,
-			       enum nx_conn_state *state, struct nx_error *err)
+static enum nx_code conn_query(struct nx_conn *base, const struct nx_query *q,
+			       struct nx_stream **ret, enum nx_conn_state *state,
+			       struct nx_error *err)
 {
-	struct nx_wire_request r = { .kind = NX_WIRE_QUERY, .sql = q->sql, .params = q->params,
-				     .nparams = q->nparams };
+	struct nx_wire_request r = {
+		.kind = NX_WIRE_QUERY, .sql = q->sql, .params = q->params, .nparams = q->nparams
+	};
 	return start((struct conn *)base, q, &r, ret, state, err);
 }
 
-static enum nx_code conn_tables(struct nx_conn *base, const struct nx_query *q, struct nx_str schema,
-				struct nx_stream **ret, enum nx_conn_state *state, struct nx_error *err)
+static enum nx_code conn_tables(struct nx_conn *base, const struct nx_query *q,
+				struct nx_str schema, struct nx_stream **ret,
+				enum nx_conn_state *state, struct nx_error *err)
 {
 	struct nx_wire_request r = { .kind = NX_WIRE_TABLES };
 	struct nx_query none = *q;
@@ -371,8 +381,8 @@ static enum nx_code conn_tables(struct nx_conn *base, const struct nx_query *q, 
 	return start((struct conn *)base, &none, &r, ret, state, err);
 }
 
-static enum nx_code conn_columns(struct nx_conn *base, const struct nx_query *q, struct nx_str schema,
-				 struct nx_str table, struct nx_stream **ret,
+static enum nx_code conn_columns(struct nx_conn *base, const struct nx_query *q,
+				 struct nx_str schema, struct nx_str table, struct nx_stream **ret,
 				 enum nx_conn_state *state, struct nx_error *err)
 {
 	struct nx_wire_request r = { .kind = NX_WIRE_COLUMNS, .table = table };
@@ -427,11 +437,14 @@ static enum nx_code conn_probe(struct nx_conn *base, int64_t deadline, struct nx
 			       struct nx_error *err)
 {
 	(void)base, (void)deadline, (void)err;
-	*ret = (struct nx_grants){ .summary = "reads files below one folder, in a locked engine process "
-					      "without network or write access" };
+	*ret = (struct nx_grants){
+		.summary = "reads files below one folder, in a locked engine process "
+			   "without network or write access"
+	};
 	/* version of the kernel's interface; see nx_sandbox_enter() */
 	if (syscall(SYS_landlock_create_ruleset, NULL, 0, 1) < 1) {
-		const char note[] = "; this kernel has no landlock: DuckDB's own check of paths must do";
+		const char note[] =
+			"; this kernel has no landlock: DuckDB's own check of paths must do";
 		size_t len = strlen(ret->summary);
 		memcpy(ret->summary + len, note, sizeof note);
 	}

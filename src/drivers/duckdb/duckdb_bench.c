@@ -13,13 +13,17 @@ static int fail(const char *what, const struct nx_error *e)
 	return 1;
 }
 
-static int query(struct nx_conn *c, const char *sql, const struct nx_value *params, uint32_t nparams,
-		 int print)
+static int query(struct nx_conn *c, const char *sql, const struct nx_value *params,
+		 uint32_t nparams, int print)
 {
 	struct nx_error err;
 	struct nx_arena *a = nx_arena_new(64 << 20);
-	struct nx_query q = { .sql = nx_str(sql), .params = params, .nparams = nparams, .arena = a,
-		.deadline = nx_now() + 120000000000ll, .limits = { .max_rows = UINT64_MAX } };
+	struct nx_query q = { .sql = nx_str(sql),
+			      .params = params,
+			      .nparams = nparams,
+			      .arena = a,
+			      .deadline = nx_now() + 120000000000ll,
+			      .limits = { .max_rows = UINT64_MAX } };
 	int64_t t0 = nx_now(), t1 = 0;
 	struct nx_stream *st;
 	enum nx_conn_state state;
@@ -48,7 +52,9 @@ static int query(struct nx_conn *c, const char *sql, const struct nx_value *para
 	int64_t t2 = nx_now();
 	nx_driver_duckdb.release(st);
 	nx_arena_free(a);
-	fprintf(stderr, "%llu rows, %llu bytes: schema %.2f ms, first %.2f ms, all %.2f ms, released %.2f ms\n",
+	fprintf(stderr,
+		"%llu rows, %llu bytes: schema %.2f ms, first %.2f ms, all %.2f ms, released %.2f "
+		"ms\n",
 		(unsigned long long)rows, (unsigned long long)bytes, (double)(schema - t0) / 1e6,
 		t1 ? (double)(t1 - t0) / 1e6 : 0.0, (double)(t2 - t0) / 1e6,
 		(double)(nx_now() - t0) / 1e6);
@@ -63,7 +69,8 @@ int main(int argc, char **argv)
 	}
 	struct nx_error err;
 	struct nx_options *o = nx_options_new();
-	if (nx_options_set(o, nx_option_find(nx_driver_duckdb.options, NX_STR("path")), nx_str(argv[1]), &err) ||
+	if (nx_options_set(o, nx_option_find(nx_driver_duckdb.options, NX_STR("path")),
+			   nx_str(argv[1]), &err) ||
 	    nx_options_defaults(o, nx_driver_duckdb.options, &err))
 		return fail("options", &err);
 	struct nx_source *s;

@@ -76,7 +76,7 @@ static void prepare(void)
 {
 	if (!getenv("NEXUS_ENGINE"))
 		NX_SKIP("NEXUS_ENGINE does not name the engine");
-	snprintf(scratch, sizeof scratch, "/tmp/nexus-duckdb-test-XXXXXX");
+	snprintf(scratch, sizeof scratch, "%s/nexus-duckdb-test-XXXXXX", P_tmpdir);
 	NX_CHECK(mkdtemp(scratch) != NULL);
 	setenv("TMPDIR", scratch, 1);
 	snprintf(data, sizeof data, "%s/data", scratch);
@@ -133,10 +133,13 @@ static const char *rows_of(struct ask a)
 	nx_buf_done(&out);
 	nx_buf_init(&out, 64 << 20);
 	struct nx_arena *arena = nx_arena_new(64 << 20);
-	struct nx_query q = { .sql = nx_str(a.sql), .params = a.params, .nparams = a.nparams,
-		.arena = arena, .deadline = nx_now() + (a.ms ? a.ms : 60000) * 1000000,
-		.limits = { a.skip, a.max ? a.max : UINT64_MAX, 0, 0 },
-		.encoding = { .format = a.format, .ndjson_objects = a.objects } };
+	struct nx_query q = { .sql = nx_str(a.sql),
+			      .params = a.params,
+			      .nparams = a.nparams,
+			      .arena = arena,
+			      .deadline = nx_now() + (a.ms ? a.ms : 60000) * 1000000,
+			      .limits = { a.skip, a.max ? a.max : UINT64_MAX, 0, 0 },
+			      .encoding = { .format = a.format, .ndjson_objects = a.objects } };
 	struct nx_stream *st = NULL;
 	enum nx_conn_state state;
 	nx_error_clear(&err);
@@ -190,19 +193,24 @@ NX_TEST(numbers)
 		ROWS("SELECT (-128)::TINYINT, 255::UTINYINT, (-32768)::SMALLINT, 65535::USMALLINT,"
 		     "(-2147483648)::INTEGER, 4294967295::UINTEGER"));
 	NX_EQ_S("[\"9223372036854775807\",\"18446744073709551615\",9007199254740991,null]",
-		ROWS("SELECT 9223372036854775807, 18446744073709551615::UBIGINT, 9007199254740991, NULL"));
-	NX_EQ_S("[\"170141183460469231731687303715884105727\",\"-170141183460469231731687303715884105728\","
+		ROWS("SELECT 9223372036854775807, 18446744073709551615::UBIGINT, 9007199254740991, "
+		     "NULL"));
+	NX_EQ_S("[\"170141183460469231731687303715884105727\",\"-"
+		"170141183460469231731687303715884105728\","
 		"\"340282366920938463463374607431768211455\"]",
 		ROWS("SELECT 170141183460469231731687303715884105727::HUGEINT,"
 		     "(-170141183460469231731687303715884105727 - 1)::HUGEINT,"
 		     "340282366920938463463374607431768211455::UHUGEINT"));
 	NX_EQ_S("[\"123456789012345678901234567890123456789012345\",\"-5\",\"0\"]",
-		ROWS("SELECT '123456789012345678901234567890123456789012345'::BIGNUM, (-5)::BIGNUM, 0::BIGNUM"));
-	NX_EQ_S("[\"1.5\",\"-0.05\",\"12345678901.25\",\"1234567890123456789012345678.1234567890\"]",
+		ROWS("SELECT '123456789012345678901234567890123456789012345'::BIGNUM, "
+		     "(-5)::BIGNUM, 0::BIGNUM"));
+	NX_EQ_S("[\"1.5\",\"-0.05\",\"12345678901.25\",\"1234567890123456789012345678."
+		"1234567890\"]",
 		ROWS("SELECT 1.5::DECIMAL(4,1), -0.05::DECIMAL(9,2), 12345678901.25::DECIMAL(18,2),"
 		     "1234567890123456789012345678.1234567890::DECIMAL(38,10)"));
 	NX_EQ_S("[\"NaN\",\"Infinity\",\"-Infinity\",0.1,1e+300,0.1]",
-		ROWS("SELECT 'nan'::DOUBLE, 'inf'::DOUBLE, '-inf'::FLOAT, 0.1::FLOAT, 1e300, 0.1::DOUBLE"));
+		ROWS("SELECT 'nan'::DOUBLE, 'inf'::DOUBLE, '-inf'::FLOAT, 0.1::FLOAT, 1e300, "
+		     "0.1::DOUBLE"));
 	NX_EQ_S("[true,false,null]", ROWS("SELECT true, false, NULL::BOOLEAN"));
 	stop();
 }
@@ -215,14 +223,20 @@ NX_TEST(dates_and_times)
 		ROWS("SELECT DATE '0044-03-15 (BC)', DATE '9999-12-31', DATE '12345-01-01',"
 		     "'infinity'::DATE, '-infinity'::DATE"));
 	NX_EQ_S("[\"23:59:59.123456\",\"24:00:00\",\"01:02:03.123456789\"]",
-		ROWS("SELECT TIME '23:59:59.123456', TIME '24:00:00', '01:02:03.123456789'::TIME_NS"));
+		ROWS("SELECT TIME '23:59:59.123456', TIME '24:00:00', "
+		     "'01:02:03.123456789'::TIME_NS"));
 	NX_EQ_S("[\"12:00:00.5+05:30\",\"12:00:00-08:15:30\",\"01:02:03Z\"]",
-		ROWS("SELECT '12:00:00.5+05:30'::TIMETZ, '12:00:00-08:15:30'::TIMETZ, '01:02:03'::TIMETZ"));
+		ROWS("SELECT '12:00:00.5+05:30'::TIMETZ, '12:00:00-08:15:30'::TIMETZ, "
+		     "'01:02:03'::TIMETZ"));
 	NX_EQ_S("[\"2024-02-29T12:34:56.789\",\"2024-02-29T12:34:56\",\"2024-02-29T12:34:56.789\","
-		"\"2024-02-29T12:34:56.123456789\",\"2024-02-29T04:34:56Z\",\"infinity\",\"-infinity\"]",
-		ROWS("SELECT TIMESTAMP '2024-02-29 12:34:56.789', TIMESTAMP_S '2024-02-29 12:34:56',"
-		     "TIMESTAMP_MS '2024-02-29 12:34:56.789', TIMESTAMP_NS '2024-02-29 12:34:56.123456789',"
-		     "TIMESTAMPTZ '2024-02-29 12:34:56+08', 'infinity'::TIMESTAMP, '-infinity'::TIMESTAMPTZ"));
+		"\"2024-02-29T12:34:56.123456789\",\"2024-02-29T04:34:56Z\",\"infinity\",\"-"
+		"infinity\"]",
+		ROWS("SELECT TIMESTAMP '2024-02-29 12:34:56.789', TIMESTAMP_S '2024-02-29 "
+		     "12:34:56',"
+		     "TIMESTAMP_MS '2024-02-29 12:34:56.789', TIMESTAMP_NS '2024-02-29 "
+		     "12:34:56.123456789',"
+		     "TIMESTAMPTZ '2024-02-29 12:34:56+08', 'infinity'::TIMESTAMP, "
+		     "'-infinity'::TIMESTAMPTZ"));
 	NX_EQ_S("[\"P1Y2M3DT4H5M6.7S\",\"P-1D\",\"PT0S\"]",
 		ROWS("SELECT INTERVAL '1 year 2 months 3 days 4 hours 5 minutes 6.7 seconds',"
 		     "INTERVAL '-1 day', INTERVAL '0 day'"));
@@ -233,16 +247,20 @@ NX_TEST(text_and_bytes)
 {
 	prepare();
 	start();
-	NX_EQ_S("[\"\",\"中文\\n\",\"a\\\"b\\\\c\",\"3q0A\",\"f81d4fae-7dec-11d0-a765-00a0c91e6bf6\","
+	NX_EQ_S("[\"\",\"中文\\n\",\"a\\\"b\\\\c\",\"3q0A\",\"f81d4fae-7dec-11d0-a765-"
+		"00a0c91e6bf6\","
 		"\"10101\",\"1010101011\",{\"a\": [1, 2]}]",
 		ROWS("SELECT '', '中文' || chr(10), 'a\"b\\c', '\\xDE\\xAD\\x00'::BLOB,"
-		     "'f81d4fae-7dec-11d0-a765-00a0c91e6bf6'::UUID, '10101'::BIT, '1010101011'::BIT,"
+		     "'f81d4fae-7dec-11d0-a765-00a0c91e6bf6'::UUID, '10101'::BIT, "
+		     "'1010101011'::BIT,"
 		     "'{\"a\": [1, 2]}'::JSON"));
 	NX_EQ_S("[\"red\",4],\n[\"a longer green name\",3],\n[null,3]",
 		ROWS("SELECT e, count(*) FROM (SELECT (CASE i % 3 WHEN 0 THEN 'red' WHEN 1 THEN"
-		     "'a longer green name' END)::ENUM('red','a longer green name') e FROM range(10) t(i))"
+		     "'a longer green name' END)::ENUM('red','a longer green name') e FROM "
+		     "range(10) t(i))"
 		     " GROUP BY 1 ORDER BY 1"));
-	NX_EQ_S("[false],\n[true],\n[null],\n[false],\n[true],\n[null],\n[false],\n[true],\n[null],\n[false]",
+	NX_EQ_S("[false],\n[true],\n[null],\n[false],\n[true],\n[null],\n[false],\n[true],\n[null],"
+		"\n[false]",
 		ROWS("SELECT CASE i % 3 WHEN 2 THEN NULL ELSE i % 3 = 1 END FROM range(10) t(i)"));
 	stop();
 }
@@ -264,8 +282,10 @@ NX_TEST(nested)
 	NX_EQ_S("[null],\n[[5,6]],\n[[4,5]],\n[null],\n[[2,3]],\n[[1,2]],\n[null]",
 		ROWS("SELECT l FROM (SELECT CASE WHEN i % 3 = 0 THEN NULL ELSE [i, i + 1] END l, i"
 		     " FROM range(7) t(i)) ORDER BY i DESC"));
-	NX_EQ_S("[[{\"v\":[\"x3\"]},null,{\"v\":[]}]],\n[null],\n[[{\"v\":[\"x1\"]},null,{\"v\":[]}]]",
-		ROWS("SELECT l FROM (SELECT CASE WHEN i <> 2 THEN [{'v': ['x' || i]}, NULL, {'v': []}] END l, i"
+	NX_EQ_S("[[{\"v\":[\"x3\"]},null,{\"v\":[]}]],\n[null],\n[[{\"v\":[\"x1\"]},null,{\"v\":[]}"
+		"]]",
+		ROWS("SELECT l FROM (SELECT CASE WHEN i <> 2 THEN [{'v': ['x' || i]}, NULL, {'v': "
+		     "[]}] END l, i"
 		     " FROM range(1, 4) t(i)) ORDER BY i DESC"));
 	code_is(NX_E_TYPE_UNSUPPORTED, "SELECT 1::VARIANT");
 	stop();
@@ -278,7 +298,8 @@ NX_TEST(nested_many)
 	start();
 	const char *sums[] = {
 		"SELECT sum(len(l)) FROM (SELECT range(i % 5) l FROM range(10000) t(i))",
-		"SELECT l FROM (SELECT range(i % 5) l, i FROM range(10000) t(i)) WHERE i % 7 = 3 ORDER BY i DESC",
+		"SELECT l FROM (SELECT range(i % 5) l, i FROM range(10000) t(i)) WHERE i % 7 = 3 "
+		"ORDER BY i DESC",
 	};
 	NX_EQ_S("[\"20000\"]", ROWS(sums[0]));
 	uint64_t rows = 0;
@@ -306,16 +327,21 @@ NX_TEST(parameters)
 	prepare();
 	start();
 	struct nx_value v[] = {
-		{ NX_V_NUMBER, NX_STR_INIT("42") }, { NX_V_STRING, NX_STR_INIT("it's") },
-		{ NX_V_BOOL, NX_STR_INIT("true") }, { NX_V_NULL, NX_STR_INIT("") },
+		{ NX_V_NUMBER, NX_STR_INIT("42") },
+		{ NX_V_STRING, NX_STR_INIT("it's") },
+		{ NX_V_BOOL, NX_STR_INIT("true") },
+		{ NX_V_NULL, NX_STR_INIT("") },
 		{ NX_V_NUMBER, NX_STR_INIT("12345678901234567890.123456789") },
 		{ NX_V_NUMBER, NX_STR_INIT("123456789012345678901234567890") },
-		{ NX_V_NUMBER, NX_STR_INIT("-0.5") }, { NX_V_NUMBER, NX_STR_INIT("1.5e3") },
+		{ NX_V_NUMBER, NX_STR_INIT("-0.5") },
+		{ NX_V_NUMBER, NX_STR_INIT("1.5e3") },
 	};
-	NX_EQ_S("[42,\"it's\",true,null,\"12345678901234567890.123456789\",\"123456789012345678901234567890\","
+	NX_EQ_S("[42,\"it's\",true,null,\"12345678901234567890.123456789\","
+		"\"123456789012345678901234567890\","
 		"\"-0.5\",1500]",
 		ROWS("SELECT ?, ?, ?, ?, ?, ?, ?, ?::DOUBLE", .params = v, .nparams = 8));
-	NX_EQ_S("[7]", ROWS("SELECT count(*) FROM range(50) t(i) WHERE i > ?", .params = v, .nparams = 1));
+	NX_EQ_S("[7]",
+		ROWS("SELECT count(*) FROM range(50) t(i) WHERE i > ?", .params = v, .nparams = 1));
 	ROWS("SELECT ?", .params = v, .nparams = 2);
 	NX_EQ_I(NX_E_PARAMETER_COUNT, err.code);
 	struct nx_value secret[] = { { NX_V_STRING, NX_STR_INIT("hunter2secret") } };
@@ -335,7 +361,8 @@ NX_TEST(limits)
 	NX_CHECK(more);
 	NX_EQ_S("[8],\n[9]", ROWS("SELECT * FROM range(10)", .skip = 8, .max = 2, .more = &more));
 	NX_CHECK(!more);
-	ROWS("SELECT * FROM range(10000000)", .skip = 5000, .max = 100000, .rows = &rows, .more = &more);
+	ROWS("SELECT * FROM range(10000000)", .skip = 5000, .max = 100000, .rows = &rows,
+	     .more = &more);
 	NX_EQ_I(100000, rows);
 	NX_CHECK(more);
 	NX_EQ_S("", ROWS("SELECT * FROM range(10)", .skip = 10, .more = &more));
@@ -356,20 +383,25 @@ NX_TEST(other_formats)
 {
 	prepare();
 	start();
-	static const char sql[] =
-		"SELECT i, i::UTINYINT a, i % 2 = 0 b, i::HUGEINT c, i::UHUGEINT d, i::DECIMAL(4,1) e,"
-		" i::DECIMAL(38,5) f, DATE '2020-01-01' + i::INT g, TIME '01:02:03' h, TIMETZ '01:02:03+01' j,"
-		" TIMESTAMP_S '2020-01-01' k, TIMESTAMPTZ '2020-01-01' l, INTERVAL 1 DAY m, 's' || i n,"
-		" uuid() o, '1'::BIT p, '{}'::JSON q, 'x'::BLOB r, [i] s, {'a': i} t, MAP {i: 'x'} u,"
-		" union_value(k := i) v, 'a'::ENUM('a') w, i::FLOAT x, i::BIGNUM y, array_value(i, i) z"
-		" FROM range(100) t(i)";
+	static const char sql[] = "SELECT i, i::UTINYINT a, i % 2 = 0 b, i::HUGEINT c, i::UHUGEINT "
+				  "d, i::DECIMAL(4,1) e,"
+				  " i::DECIMAL(38,5) f, DATE '2020-01-01' + i::INT g, TIME "
+				  "'01:02:03' h, TIMETZ '01:02:03+01' j,"
+				  " TIMESTAMP_S '2020-01-01' k, TIMESTAMPTZ '2020-01-01' l, "
+				  "INTERVAL 1 DAY m, 's' || i n,"
+				  " uuid() o, '1'::BIT p, '{}'::JSON q, 'x'::BLOB r, [i] s, {'a': "
+				  "i} t, MAP {i: 'x'} u,"
+				  " union_value(k := i) v, 'a'::ENUM('a') w, i::FLOAT x, i::BIGNUM "
+				  "y, array_value(i, i) z"
+				  " FROM range(100) t(i)";
 	uint64_t rows;
 	for (int f = 0; f < NX_FORMAT_COUNT; f++) {
 		ROWS(sql, .format = (enum nx_format)f, .rows = &rows);
 		NX_EQ_S("", err.message);
 		NX_EQ_I(100, rows);
 	}
-	NX_EQ_S("{\"a\":1,\"b\":\"x\"}\n", ROWS("SELECT 1 a, 'x' b", .format = NX_FORMAT_NDJSON, .objects = true));
+	NX_EQ_S("{\"a\":1,\"b\":\"x\"}\n",
+		ROWS("SELECT 1 a, 'x' b", .format = NX_FORMAT_NDJSON, .objects = true));
 	stop();
 }
 
@@ -379,7 +411,8 @@ static void make_tables(void)
 {
 	script("CREATE TABLE t AS SELECT i AS id, 'row ' || i AS name FROM range(100) t(i);"
 	       "COPY t TO 'orders.parquet';"
-	       "COPY (SELECT id % 3 AS part, * FROM t) TO 'events' (FORMAT parquet, PARTITION_BY (part));"
+	       "COPY (SELECT id % 3 AS part, * FROM t) TO 'events' (FORMAT parquet, PARTITION_BY "
+	       "(part));"
 	       "COPY (SELECT * FROM t WHERE id < 5) TO 'semicolon.csv' (DELIMITER ';');"
 	       "COPY (SELECT {'a': id} AS o FROM t WHERE id < 3) TO 'lines.ndjson' (FORMAT json);");
 	put_file("data/plain.csv", "1,2\n3,4\n");
@@ -405,8 +438,9 @@ NX_TEST(tables)
 	NX_EQ_S("[9900]", ROWS("SELECT count(*) FROM orders a, orders b WHERE a.id <> b.id"));
 	NX_EQ_S("[1]", ROWS("WITH orders AS (SELECT 1) SELECT * FROM orders"));
 	struct nx_value v[] = { { NX_V_NUMBER, NX_STR_INIT("7") } };
-	NX_EQ_S("[\"row 7\"]", ROWS("SELECT o.name FROM orders o JOIN events e USING (id) WHERE id = ?",
-				   .params = v, .nparams = 1));
+	NX_EQ_S("[\"row 7\"]",
+		ROWS("SELECT o.name FROM orders o JOIN events e USING (id) WHERE id = ?",
+		     .params = v, .nparams = 1));
 	code_is(NX_E_UNDEFINED_OBJECT, "SELECT * FROM nosuch");
 	NX_EQ_S("42P01", err.sqlstate);
 	NX_EQ_I(14, err.position);
@@ -447,7 +481,8 @@ static const char *catalog(bool columns, const char *table)
 	nx_buf_done(&out);
 	nx_buf_init(&out, 1 << 20);
 	struct nx_arena *arena = nx_arena_new(64 << 20);
-	struct nx_query q = { .arena = arena, .deadline = nx_now() + 60000000000ll,
+	struct nx_query q = { .arena = arena,
+			      .deadline = nx_now() + 60000000000ll,
 			      .limits = { .max_rows = UINT64_MAX },
 			      .encoding = { .format = NX_FORMAT_CSV } };
 	struct nx_stream *st;
@@ -476,7 +511,8 @@ NX_TEST(catalog_streams)
 		"main,orders,table,parquet file,\r\n"
 		"main,plain,table,csv file,\r\n"
 		"main,semicolon,table,csv file,\r\n"
-		"main,中文,table,csv file,\r\n", catalog(false, ""));
+		"main,中文,table,csv file,\r\n",
+		catalog(false, ""));
 	NX_EQ_S("main,orders,id,1,BIGINT,true,,\r\nmain,orders,name,2,VARCHAR,true,,\r\n",
 		catalog(true, "orders"));
 	put_file("data/broken.parquet", "PAR1 this is not Parquet PAR1");
@@ -505,13 +541,32 @@ NX_TEST(only_selects)
 	make_tables();
 	start();
 	static const char *const refused[] = {
-		"CREATE TABLE x (i INT)", "CREATE TEMP TABLE x AS SELECT 1", "SET threads = 8",
-		"COPY (SELECT 1) TO 'out.csv'", "EXPORT DATABASE 'x'", "ATTACH ':memory:' AS y",
-		"INSTALL httpfs", "PRAGMA threads=4", "CHECKPOINT", "BEGIN", "USE main", "RESET threads",
-		"EXPLAIN ANALYZE SELECT 1", "EXPLAIN INSERT INTO t VALUES (1)", "EXPLAIN (ANALYZE) SELECT 1", "EXPLAIN CREATE TABLE x (i INT)",
-		"EXPLAIN COPY (SELECT 1) TO 'x.csv'", "PREPARE p AS SELECT 1", "SET VARIABLE a = 1",
-		"CREATE VIEW v AS SELECT 1", "DROP VIEW orders", "CALL pragma_version()", "VACUUM",
-		"CREATE MACRO m() AS 1", "LOAD parquet", "DETACH memory",
+		"CREATE TABLE x (i INT)",
+		"CREATE TEMP TABLE x AS SELECT 1",
+		"SET threads = 8",
+		"COPY (SELECT 1) TO 'out.csv'",
+		"EXPORT DATABASE 'x'",
+		"ATTACH ':memory:' AS y",
+		"INSTALL httpfs",
+		"PRAGMA threads=4",
+		"CHECKPOINT",
+		"BEGIN",
+		"USE main",
+		"RESET threads",
+		"EXPLAIN ANALYZE SELECT 1",
+		"EXPLAIN INSERT INTO t VALUES (1)",
+		"EXPLAIN (ANALYZE) SELECT 1",
+		"EXPLAIN CREATE TABLE x (i INT)",
+		"EXPLAIN COPY (SELECT 1) TO 'x.csv'",
+		"PREPARE p AS SELECT 1",
+		"SET VARIABLE a = 1",
+		"CREATE VIEW v AS SELECT 1",
+		"DROP VIEW orders",
+		"CALL pragma_version()",
+		"VACUUM",
+		"CREATE MACRO m() AS 1",
+		"LOAD parquet",
+		"DETACH memory",
 	};
 	for (size_t i = 0; i < NX_COUNTOF(refused); i++) {
 		const char *got = ROWS(refused[i]);
@@ -554,8 +609,12 @@ NX_TEST(only_below_the_root)
 	code_is(NX_E_SOURCE_PERMISSION, "SELECT * FROM 'https://example.com/x.parquet'");
 	/* symbolic links that lead outside, by name, in a folder, through a pattern */
 	static const char *const links[] = {
-		"SELECT * FROM link", "SELECT * FROM 'link.csv'", "SELECT * FROM dir",
-		"SELECT * FROM 'dir/*.csv'", "SELECT * FROM 'folder/secret.csv'", "SELECT * FROM folder",
+		"SELECT * FROM link",
+		"SELECT * FROM 'link.csv'",
+		"SELECT * FROM dir",
+		"SELECT * FROM 'dir/*.csv'",
+		"SELECT * FROM 'folder/secret.csv'",
+		"SELECT * FROM folder",
 	};
 	for (size_t i = 0; i < NX_COUNTOF(links); i++) {
 		const char *got = ROWS(links[i]);
@@ -567,7 +626,8 @@ NX_TEST(only_below_the_root)
 	snprintf(sql, sizeof sql, "SELECT * FROM read_csv('%s/link.csv')", data);
 	NX_CHECK(strstr(ROWS(sql), "the secret") == NULL);
 	/* and nothing can be written, not even below the root */
-	snprintf(sql, sizeof sql, "SELECT * FROM enable_logging(storage='file', storage_path='%s/log')", data);
+	snprintf(sql, sizeof sql,
+		 "SELECT * FROM enable_logging(storage='file', storage_path='%s/log')", data);
 	ROWS(sql);
 	snprintf(to, sizeof to, "%s/log", data);
 	NX_CHECK(access(to, F_OK) != 0);
@@ -584,7 +644,8 @@ NX_TEST_FOR(attacks, 120)
 #endif
 	prepare();
 	script("COPY (SELECT 1 AS a) TO 'one.parquet';"
-	       "COPY (SELECT '{\"a\":' || repeat('[', 200000) || repeat(']', 200000) || '}' AS s) TO 'deep.json'"
+	       "COPY (SELECT '{\"a\":' || repeat('[', 200000) || repeat(']', 200000) || '}' AS s) "
+	       "TO 'deep.json'"
 	       " (FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIMITER '|');");
 	start();
 	static const char *const sql[] = {
@@ -625,7 +686,8 @@ NX_TEST(spills_and_cleans)
 	set("memoryLimit", "64");
 	start();
 	uint64_t rows;
-	ROWS("SELECT i, hash(i)::VARCHAR AS h FROM range(4000000) t(i) ORDER BY hash(i)", .max = 10, .rows = &rows);
+	ROWS("SELECT i, hash(i)::VARCHAR AS h FROM range(4000000) t(i) ORDER BY hash(i)", .max = 10,
+	     .rows = &rows);
 	NX_EQ_I(10, rows);
 	stop();
 }
@@ -636,14 +698,16 @@ NX_TEST(spill_limit)
 	set("memoryLimit", "64");
 	set("spillLimit", "1");
 	start();
-	code_is(NX_E_ENGINE_MEMORY, "SELECT i, hash(i)::VARCHAR AS h FROM range(4000000) t(i) ORDER BY hash(i)");
+	code_is(NX_E_ENGINE_MEMORY,
+		"SELECT i, hash(i)::VARCHAR AS h FROM range(4000000) t(i) ORDER BY hash(i)");
 	NX_EQ_S("[1]", ROWS("SELECT 1"));
 	stop();
 }
 
 /* time and death */
 
-#define LONG_SQL "SELECT count(*) FROM range(100000000) a, range(100000) b WHERE a.range + b.range = 7"
+#define LONG_SQL \
+	"SELECT count(*) FROM range(100000000) a, range(100000) b WHERE a.range + b.range = 7"
 
 NX_TEST(deadline)
 {
@@ -691,8 +755,10 @@ NX_TEST(released_early)
 	start();
 	for (int i = 0; i < 5; i++) {
 		struct nx_arena *a = nx_arena_new(1 << 20);
-		struct nx_query q = { .sql = NX_STR("SELECT * FROM range(1000000000)"), .arena = a,
-			.deadline = nx_now() + 60000000000ll, .limits = { .max_rows = UINT64_MAX } };
+		struct nx_query q = { .sql = NX_STR("SELECT * FROM range(1000000000)"),
+				      .arena = a,
+				      .deadline = nx_now() + 60000000000ll,
+				      .limits = { .max_rows = UINT64_MAX } };
 		struct nx_stream *st;
 		enum nx_conn_state state;
 		struct nx_bytes b;
@@ -750,8 +816,10 @@ static void *one_thread(void *arg)
 	}
 	for (int i = 0; i < 10; i++) {
 		struct nx_arena *a = nx_arena_new(1 << 20);
-		struct nx_query q = { .sql = NX_STR("SELECT * FROM range(10000)"), .arena = a,
-			.deadline = nx_now() + 60000000000ll, .limits = { .max_rows = UINT64_MAX } };
+		struct nx_query q = { .sql = NX_STR("SELECT * FROM range(10000)"),
+				      .arena = a,
+				      .deadline = nx_now() + 60000000000ll,
+				      .limits = { .max_rows = UINT64_MAX } };
 		struct nx_stream *st;
 		enum nx_conn_state state;
 		uint64_t rows = 0;

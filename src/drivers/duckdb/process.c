@@ -14,13 +14,13 @@
 
 #include "engine/wire.h"
 
-#define AHEAD 2u         /* workers forked before they are needed */
+#define AHEAD 2u /* workers forked before they are needed */
 #define MAX_WORKERS 128u /* serving at once, over all sources */
 
 static struct {
 	pthread_mutex_t lock;
 	pid_t zygote; /* 0: none */
-	int control;  /* its socket */
+	int control; /* its socket */
 	char base[256]; /* its temporary folder */
 	int idle[AHEAD];
 	unsigned nidle;
@@ -36,8 +36,13 @@ static bool engine_path(char out[PATH_MAX])
 		return n > 0 && n < PATH_MAX && access(out, X_OK) == 0;
 	}
 	static const char *const places[] = {
-		"", "../libexec/nexus/", "src/engine/", "../engine/", "../../engine/",
-		"../../src/engine/", "../src/engine/",
+		"",
+		"../libexec/nexus/",
+		"src/engine/",
+		"../engine/",
+		"../../engine/",
+		"../../src/engine/",
+		"../src/engine/",
 	};
 	char self[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -120,8 +125,9 @@ static int request_worker(void)
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int))];
 	} u = { .room = { 0 } };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u,
-			    .msg_controllen = sizeof u.room };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u.room
+	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -183,7 +189,8 @@ static enum nx_code start_locked(struct nx_error *err)
 	if (!engine_path(path))
 		return nx_fail(err, NX_E_DRIVER_NOT_BUILT, "nexus-engine is not installed");
 	if (!make_base(g.base, sizeof g.base))
-		return nx_fail(err, NX_E_IO, "no temporary folder for the engine: %s", strerror(errno));
+		return nx_fail(err, NX_E_IO, "no temporary folder for the engine: %s",
+			       strerror(errno));
 	enum nx_code code = spawn_zygote(path, err);
 	if (code == NX_OK)
 		fill();
@@ -220,7 +227,8 @@ enum nx_code process_wait(int fd, int64_t deadline, struct nx_error *err)
 	for (;;) {
 		int64_t left = deadline - nx_now();
 		if (left <= 0)
-			return nx_fail(err, NX_E_QUERY_TIMEOUT, "the query ran longer than its limit");
+			return nx_fail(err, NX_E_QUERY_TIMEOUT,
+				       "the query ran longer than its limit");
 		left = left / 1000000 + 1;
 		struct pollfd p = { fd, POLLIN, 0 };
 		int n = poll(&p, 1, left > 60000 ? 60000 : (int)left);
@@ -243,8 +251,9 @@ static enum nx_code read_hello(int fd, int64_t deadline, struct worker *ret, str
 		struct cmsghdr head;
 		char room[CMSG_SPACE(sizeof(int))];
 	} u;
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u,
-			    .msg_controllen = sizeof u.room };
+	struct msghdr m = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &u, .msg_controllen = sizeof u.room
+	};
 	enum nx_code code = process_wait(fd, deadline, err);
 	if (code)
 		return code;
@@ -283,7 +292,8 @@ static enum nx_code take_fd(int *ret, struct nx_error *err)
 			fd = request_worker();
 		}
 		if (fd < 0)
-			code = nx_fail(err, NX_E_SOURCE_BUSY, "the engine cannot start a worker now");
+			code = nx_fail(err, NX_E_SOURCE_BUSY,
+				       "the engine cannot start a worker now");
 		else
 			g.serving++;
 	}
