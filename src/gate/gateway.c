@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gate/guard.h"
 #include "gate/request.h"
 #include "store/vault.h"
 
@@ -277,6 +278,7 @@ static void free_parts(struct nx_gateway *gw)
 	for (const struct nx_driver *const *d = nx_drivers; *d; d++)
 		if ((*d)->fini)
 			(*d)->fini();
+	nx_guard_free(gw->guard);
 	nx_auth_free(gw->auth);
 	nx_store_close(gw->store);
 	nx_config_done(&gw->config);
@@ -304,6 +306,8 @@ enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
 		c = open_store(gw, err);
 	if (!c)
 		c = open_auth(gw, err);
+	if (!c)
+		c = nx_guard_open(o, &gw->guard, err);
 	if (!c)
 		c = open_catalog(gw, err);
 	if (!c)

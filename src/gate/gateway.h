@@ -14,11 +14,13 @@
 
 struct nx_verdicts;
 struct nx_cursors;
+struct nx_guard;
 
 struct nx_gateway {
 	struct nx_config config;
 	struct nx_store *store;
 	struct nx_auth *auth;
+	struct nx_guard *guard;
 	struct nx_catalog *catalog;
 	struct nx_exec *exec;
 	struct nx_history *history;

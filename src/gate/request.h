@@ -67,7 +67,9 @@ struct nx_request {
 	enum nx_coding coding;
 
 	/* authenticate */
+	struct nx_str client; /* address: the peer's, or the one a trusted proxy gives */
 	struct nx_principal who;
+	uint32_t retry_s;     /* of RATE_LIMITED; else 0 */
 
 	/* resolve */
 	const struct nx_data_source *source; /* referenced until finish */

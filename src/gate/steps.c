@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gate/api/api.h"
+#include "gate/guard.h"
 #include "stats/metrics.h"
 
 /* Bodies up to this are parsed and judged on the loop: some microseconds. */
@@ -111,8 +112,15 @@ static enum nx_code step_authenticate(struct nx_request *r)
 	if (r->route->right == NX_RIGHT_NONE)
 		return NX_OK;
 	int64_t t = nx_now();
-	enum nx_code c = nx_auth_check(r->gw->auth, nx_http_get_header(r->x, "Authorization"),
-				       nx_http_get_header(r->x, "X-API-Key"), &r->who, &r->err);
+	enum nx_code c = nx_guard_arrive(r);
+	if (c)
+		return c;
+	c = nx_auth_check(r->gw->auth, nx_http_get_header(r->x, "Authorization"),
+			  nx_http_get_header(r->x, "X-API-Key"), &r->who, &r->err);
+	if (c)
+		nx_guard_failed(r);
+	else
+		c = nx_guard_known(r);
 	r->t_auth = nx_now() - t;
 	if (c) {
 		if (c == NX_E_UNAUTHENTICATED || c == NX_E_TOKEN_EXPIRED)
@@ -377,8 +385,11 @@ void nx_request_data(struct nx_request *r, int status, struct nx_str data)
 static void reply_error(struct nx_request *r)
 {
 	int status = nx_code_http(r->err.code);
-	if (status == 503 || status == 429)
-		nx_http_add_header(r->x, "Retry-After", NX_STR("1"));
+	if (status == 503 || status == 429) {
+		char seconds[16];
+		(void)snprintf(seconds, sizeof(seconds), "%u", r->retry_s ? r->retry_s : 1);
+		nx_http_add_header(r->x, "Retry-After", nx_str(seconds));
+	}
 	struct nx_buf b;
 	nx_buf_init(&b, 16384);
 	nx_buf_puts(&b, "{\"success\":false,\"error\":");
