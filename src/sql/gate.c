@@ -12,6 +12,7 @@ struct tokens {
 	struct nx_token *t;
 	uint32_t n, cap;
 	bool heap, hints;
+	uint32_t hint_end; /* of the last hint that stands before a trailing ; */
 	struct nx_token stack[STACK_TOKENS];
 };
 
@@ -99,7 +100,10 @@ static enum nx_code tokenize(const struct nx_dialect_row *row, struct nx_str sql
 			rc = check_hint(row, sql, t, err);
 			if (rc != NX_OK)
 				return rc;
-			ts->hints = true;
+			if (ts->n == 0 || ts->t[ts->n - 1].kind != NX_T_OP ||
+			    ts->t[ts->n - 1].op != ';')
+				ts->hint_end = t->off + t->len;
+			ts->hints = ts->hint_end > 0;
 		} else if (t->kind != NX_T_SPACE && t->kind != NX_T_COMMENT) {
 			ts->n++;
 		}
@@ -273,6 +277,9 @@ static enum nx_code judge(enum nx_dialect d, const struct nx_gate_policy *p,
 	if (n == 0)
 		return nx_fail(err, NX_E_EMPTY_QUERY, "There is no statement in the SQL.");
 	uint32_t end = ts->t[n - 1].off + ts->t[n - 1].len;
+	if (ts->hint_end > end)
+		end = ts->hint_end;
+	sql.len = end;
 	ts->t[n] = (struct nx_token){ .off = end, .kind = NX_T_END };
 	struct nx_walk w = {
 		.dialect = d,

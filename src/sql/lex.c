@@ -466,7 +466,8 @@ static enum nx_code lex_op(struct nx_lexer *l, struct nx_token *t, struct nx_err
 		   (is(c2, NAME_PART) || (unsigned char)c2 >= 0x80 || c2 == '"')) {
 		return fail_at(l, l->pos, 2, NX_E_SQL_PARSE, err,
 			       "Named parameters are not known here; write a plain ?");
-	} else if (c == '@' && (l->flags & NX_L_COLON) && (l->flags & NX_L_DOLLAR_NAME)) {
+	} else if ((c == '@' || c == '#') && (l->flags & NX_L_COLON) &&
+		   (l->flags & NX_L_DOLLAR_NAME)) {
 		return fail_at(l, l->pos, 1, NX_E_SQL_PARSE, err,
 			       "Named parameters are not known here; write a plain ?");
 	} else if (c == '\\' || c == 0x7f || c == '`') {

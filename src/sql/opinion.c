@@ -38,7 +38,7 @@ static enum nx_code refuse(struct scan *s, enum nx_code code, const char *what, 
 /* [{"String":{"sval":"pg_catalog"}},{"String":{"sval":"lower"}}] */
 static enum nx_code check_function(struct scan *s)
 {
-	char full[192];
+	char full[1280]; /* names of 63 bytes, each byte up to six in JSON */
 	size_t n = 0, dot = 0;
 	struct nx_str text;
 	while (*s->p && *s->p != ']') {

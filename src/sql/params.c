@@ -60,7 +60,7 @@ enum nx_code nx_params_rewrite(struct nx_str sql, const struct nx_token *t, uint
 		if (count && numbered)
 			return fail_at(err, &t[i], sql, "Write all parameters as ? or all as $1.");
 	}
-	size_t end = (size_t)t[n - 1].off + t[n - 1].len;
+	size_t end = sql.len;
 	size_t each = prefix + (number ? 10 + strlen(number + 2) : 0);
 	char *out = nx_arena_alloc(a, end + (size_t)count * each + 1);
 	if (!out)

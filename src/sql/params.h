@@ -5,7 +5,7 @@
 #include "nexus/arena.h"
 #include "sql/lex.h"
 
-/* Copies sql up to the end of token n - 1 with each ? replaced by `placeholder`, in which %u is the
+/* Copies sql, whose tokens are t[0..n-1], with each ? replaced by `placeholder`, in which %u is the
  * parameter's number from 1; ?? becomes ?. *ret is in the arena and NUL-terminated. */
 NX_NODISCARD enum nx_code nx_params_rewrite(struct nx_str sql, const struct nx_token *t, uint32_t n,
 					    const char *placeholder, uint64_t lex,
