@@ -26,6 +26,9 @@
  * STRUCT        STRUCT                                    JSON object
  * MAP           LIST of STRUCT {key, value}               JSON array of [key, value] pairs, or object
  *
+ * Floats: the shortest digits that read back, as PostgreSQL prints them: plain between 1e-4 and 1e15
+ * (float32: 1e6), else d.ddde+XX; an integral value has no point.
+ *
  * Far dates: years beyond 9999 are written +YYYYY, years before 1 as astronomical -YYYY (1 BC is
  * 0000); infinity and -infinity as those words; MySQL's zero and partial dates as stored
  * (0000-00-00). In native layouts INT32_MAX/INT64_MAX is infinity and the negatives of those

@@ -512,8 +512,7 @@ NX_TEST(whole_documents)
 	NX_EQ_STR(NX_STR("{\"data\":{\"columns\":" COLUMNS
 			 ",\"rows\":[\n[1,\"x\",true,null],\n[2,null,false,null],\n[3,\"yzw\",true,"
 			 "null]],\n"
-			 "\"metadata\":" META
-			 ",\"nextUri\":\"/"
+			 "\"metadata\":" META ",\"nextUri\":\"/"
 			 "n\"},\"success\":true,\"correlationId\":\"c\",\"timestamp\":\"t\"}\n"),
 		  nx_buf_str(&out));
 	nx_buf_done(&out);

@@ -110,7 +110,9 @@ static void clean(void)
 static void sqlite_options(struct nx_options *o)
 {
 	if (!*scratch) {
-		snprintf(scratch, sizeof(scratch), "/tmp/nx_conformance_XXXXXX");
+		const char *tmp = getenv("TMPDIR");
+		snprintf(scratch, sizeof(scratch), "%s/nx_conformance_XXXXXX",
+			 tmp && strlen(tmp) < 40 ? tmp : P_tmpdir);
 		NX_CHECK(mkdtemp(scratch));
 		snprintf(database, sizeof(database), "%s/empty.db", scratch);
 		FILE *f = fopen(database, "w");

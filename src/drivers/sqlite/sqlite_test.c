@@ -49,7 +49,7 @@ static void make(const char *sql)
 	if (!*dir) {
 		const char *tmp = getenv("TMPDIR");
 		snprintf(dir, sizeof(dir), "%s/nx_sqlite_XXXXXX",
-			 tmp && strlen(tmp) < 40 ? tmp : "/tmp");
+			 tmp && strlen(tmp) < 40 ? tmp : P_tmpdir);
 		NX_CHECK(mkdtemp(dir));
 		snprintf(file, sizeof(file), "%s/test.db", dir);
 		atexit(clean);
