@@ -159,6 +159,8 @@ def gate_words(_fix):
                 continue
             for m in pattern.finditer(text):
                 line = text.count("\n", 0, m.start()) + 1
+                if "XXXXXX" in text[m.start():m.end() + 80].split("\n")[0]:
+                    continue  # a template of mkdtemp
                 bad.append(f"{path}:{line}: {what}: {m.group(0).strip()}")
     return "\n".join(bad)
 
