@@ -93,7 +93,7 @@ def bad_configuration_is_told_by_name():
     for config, word in (({"http": {"lisssten": "x"}}, "lisssten"), ({"nonsense": 1}, "nonsense"),
                          ({"http": {"maxBody": "lots"}}, "maxBody"), ({"log": {"level": "loud"}}, "level"),
                          ({"http": {"listen": "127.0.0.1:99999"}}, "99999"),
-                         ({"http": {"listen": "300.0.0.1:80"}}, "300.0.0.1")):
+                         ({"http": {"listen": "300.0.0.1:80"}, "auth": {"mode": "token"}}, "300.0.0.1")):
         status, log = refused(config)
         check(status not in (0, None) and status > 0, f"{config}: status {status}", log)
         check(word in log, f"the message names {word}", log)
