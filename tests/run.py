@@ -33,7 +33,8 @@ SANITIZERS = {
              {"ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
               "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}, 4),
     "tsan": (["-Db_sanitize=thread", "-Db_lundef=false", "-Doptimization=1"],
-             {"TSAN_OPTIONS": "second_deadlock_stack=1:exitcode=66"}, 8),
+             {"TSAN_OPTIONS": "second_deadlock_stack=1:exitcode=66:suppressions=" +
+              os.path.join(ROOT, "tests", "tsan.supp")}, 8),
 }
 
 Case = collections.namedtuple("Case", "ok name skip")

@@ -15,7 +15,9 @@
 #define SWEEP_NS (10 * NX_MS)
 #define READY_PATIENCE (3 * NX_MS) /* a ready job that waits longer asks for more workers */
 #define CANCEL_REPEAT (250 * NX_MS)
-#define WORKER_STACK ((size_t)512 * 1024)
+/* Client libraries recurse: SQLite takes about 1 KiB a level of an expression and allows 1000 levels.
+ * Address space only; pages come as they are used. */
+#define WORKER_STACK ((size_t)2 * 1024 * 1024)
 
 const char *nx_job_state_name(enum nx_job_state s)
 {

@@ -438,9 +438,9 @@ def gateway():
 
 # ---- sockets
 
-def read_all(s, seconds=10):
+def read_all(s, seconds=10, slow=SLOW):
     """Everything until the peer closes: (bytes, how) with how "closed", "reset" or "silent"."""
-    s.settimeout(seconds * SLOW)
+    s.settimeout(seconds * slow)
     out = bytearray()
     how = "closed"
     try:

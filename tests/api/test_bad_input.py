@@ -2,10 +2,12 @@
 import json
 
 import casefile
+import servers
 from nxtest import case, check, configure, eq, gateway, main, read_all, read_response
 from sample import sqlite_source
 
-configure({"http": {"maxBody": 200000, "maxHead": 8192}}, sources=lambda: [sqlite_source()])
+configure({"http": {"maxBody": 200000, "maxHead": 8192}}, sources=lambda: [
+    sqlite_source(), servers.postgres().source("pg"), servers.mariadb().source("maria")])
 casefile.add_requests("bad_input.case", {"SOURCE": "lite"})
 casefile.add_requests("sources_bad.case", {"SOURCE": "lite", "LONG_NAME": "n" * 256})
 
@@ -89,6 +91,37 @@ def too_complex_is_refused():
     many = "SELECT 1 WHERE 1 IN (" + ",".join(str(i) for i in range(10001)) + ")"
     r = gateway().query("lite", many)
     eq((400, "TOO_COMPLEX"), (r.status, r.code), r)
+
+
+DEEP = {
+    "plus": lambda n: "SELECT " + "+".join(["1"] * n),
+    "parentheses": lambda n: "SELECT " + "(" * n + "1" + ")" * n,
+    "minus": lambda n: "SELECT " + "- " * n + "1",
+    "not": lambda n: "SELECT " + "NOT " * n + "1",
+    "case": lambda n: "SELECT " + "CASE WHEN 1=1 THEN " * n + "1" + " END" * n,
+    "subquery": lambda n: "SELECT " + "(SELECT " * n + "1" + ")" * n,
+    "function": lambda n: "SELECT " + "abs(" * n + "1" + ")" * n,
+    "or": lambda n: "SELECT 1 WHERE " + " OR ".join(["1=1"] * n),
+    "union": lambda n: " UNION ALL ".join(["SELECT 1"] * n),
+    "array": lambda n: "SELECT " + "ARRAY[" * n + "1" + "]" * n,
+    "concat": lambda n: "SELECT " + "||".join(["'a'"] * n),
+    "cast": lambda n: "SELECT 1" + "::int" * n,
+    "join": lambda n: "SELECT 1 FROM " + "(" * n + "t" + ")" * n,
+    "with": lambda n: "WITH a AS (" * n + "SELECT 1" + ") SELECT 1" * n,
+    "between": lambda n: "SELECT 1 WHERE " + "1 BETWEEN 0 AND " * n + "1",
+    "in": lambda n: "SELECT 1 IN (" * n + "1" + ")" * n,
+}
+
+
+@case
+def statements_nested_to_the_limit_crash_nobody():
+    """Recursion of a parser or a client library must not end the process: up to 100 KiB of nesting."""
+    for source in ("lite", "pg", "maria"):
+        for name, make in DEEP.items():
+            most = 102400 // (len(make(20)) - len(make(19)))
+            for n in (300, 990, most // 2, most - 20):
+                r = gateway().query(source, make(min(n, most - 20)), timeout=5)
+                check(r.status in (200, 400, 403, 408), "answered", source, name, n, r)
 
 
 @case
