@@ -82,8 +82,4 @@ void nx_pool_changed(const struct nx_data_source *old, void *exec);
 void nx_lease_bury(struct nx_lease *l);
 void nx_helper_work(struct nx_exec *e);
 
-/* sched.c, lock held */
-void nx_sched_grant(struct nx_exec *e, struct nx_pool *p);
-void nx_sched_wake(struct nx_exec *e);
-
 #endif

@@ -13,7 +13,7 @@
 #include "exec/exec_int.h"
 
 #define SWEEP_NS (10 * NX_MS)
-#define READY_PATIENCE (3 * NX_MS) /* a ready job that waits longer asks for more workers */
+#define READY_PATIENCE (5 * NX_MS) /* a ready job that waits longer asks for more workers */
 #define CANCEL_REPEAT (250 * NX_MS)
 /* Client libraries recurse: SQLite takes about 1 KiB a level of an expression and allows 1000 levels.
  * Address space only; pages come as they are used. */
@@ -81,7 +81,7 @@ static bool spawn_worker(struct nx_exec *e)
 }
 
 /* Sees to it that somebody takes the next ready job, if the budget allows. */
-void nx_sched_wake(struct nx_exec *e)
+static void wake_worker(struct nx_exec *e)
 {
 	if (!e->ready.head || e->running >= e->target)
 		return;
@@ -135,8 +135,8 @@ static void *worker_main(void *arg)
 
 /* ---- permits ---- */
 
-/* Lets waiting jobs of a pool through while there are permits. */
-void nx_sched_grant(struct nx_exec *e, struct nx_pool *p)
+/* Lets waiting jobs of a pool through while there are permits. The caller sees to a worker. */
+static void grant(struct nx_exec *e, struct nx_pool *p)
 {
 	while (p->waiting.head && p->active < p->ds->limits.max_pool) {
 		struct nx_job *j = p->waiting.head;
@@ -144,7 +144,6 @@ void nx_sched_grant(struct nx_exec *e, struct nx_pool *p)
 		p->active++;
 		j->permit = true;
 		make_ready(e, j);
-		nx_sched_wake(e);
 	}
 }
 
@@ -159,7 +158,7 @@ static void give_permit_back(struct nx_job *j)
 	else
 		p->active--;
 	j->stream_permit = false;
-	nx_sched_grant(j->exec, p);
+	grant(j->exec, p);
 }
 
 /* Why a job cannot be taken; NX_OK when it can. */
@@ -198,7 +197,7 @@ static void enqueue(struct nx_exec *e, struct nx_job *j)
 		j->permit = true;
 	}
 	make_ready(e, j);
-	nx_sched_wake(e);
+	wake_worker(e);
 }
 
 enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error *err)
@@ -305,6 +304,7 @@ void nx_job_drop(struct nx_job *j, enum nx_conn_state state)
 	pthread_mutex_lock(&j->exec->lock);
 	give_lease_back(j, state, reusable);
 	give_permit_back(j);
+	wake_worker(j->exec);
 	pthread_mutex_unlock(&j->exec->lock);
 }
 
@@ -341,7 +341,8 @@ enum nx_code nx_job_detach(struct nx_job *j, struct nx_lease **ret, struct nx_er
 	j->lease = NULL;
 	l->stream_permit = true;
 	p->users++;
-	nx_sched_grant(e, p);
+	grant(e, p);
+	wake_worker(e);
 	pthread_mutex_unlock(&e->lock);
 	*ret = l;
 	return NX_OK;
@@ -383,9 +384,9 @@ void nx_job_stalled(struct nx_job *j)
 			p->streams++;
 			p->active--;
 			j->stream_permit = true; /* holds a stream permit now */
-			nx_sched_grant(e, p);
+			grant(e, p);
 		}
-		nx_sched_wake(e);
+		wake_worker(e);
 	}
 	pthread_mutex_unlock(&e->lock);
 }
@@ -396,7 +397,11 @@ void nx_job_end(struct nx_job *j, enum nx_conn_state state)
 	bool reusable = j->lease && settle(j->lease, state);
 	pthread_mutex_lock(&e->lock);
 	give_lease_back(j, state, reusable);
+	/* This worker is about to look for work: it takes the job that the permit lets through, and
+	 * waking another one for it would only have the two change places. */
 	give_permit_back(j);
+	if (e->ready.n > 1)
+		wake_worker(e);
 	if (j->streaming) {
 		e->streaming--;
 		e->running++; /* the worker that ran it counts again */
@@ -432,7 +437,7 @@ static void cancel_locked(struct nx_exec *e, struct nx_job *j, enum nx_code reas
 	case PLACE_WAITING: /* it runs now, without a permit, only to answer */
 		take(&j->pool->waiting, j);
 		make_ready(e, j);
-		nx_sched_wake(e);
+		wake_worker(e);
 		break;
 	case PLACE_RUNNING:
 		j->cancel_sent = nx_now();
@@ -497,7 +502,7 @@ static void sweep(struct nx_exec *e, int64_t now)
 		e->target = e->target + more > e->cfg.max_workers ? e->cfg.max_workers
 								   : e->target + more;
 		for (uint32_t i = 0; i < more; i++)
-			nx_sched_wake(e);
+			wake_worker(e);
 	}
 }
 

@@ -28,7 +28,9 @@ static void put_text(struct nx_buf *b, struct nx_str s)
 static void put_record(struct nx_buf *b, const struct nx_store_history *r)
 {
 	put_text(b, r->query_id);
-	put_text(b, r->correlation_id);
+	/* most clients send none of their own, and then both are the same */
+	bool same = nx_str_eq(r->correlation_id, r->query_id);
+	put_text(b, same ? NX_STR("") : r->correlation_id);
 	put_text(b, r->principal);
 	put_text(b, r->source_id);
 	put_text(b, r->source_type);
@@ -71,7 +73,7 @@ static bool take_record(struct nx_str *in, struct nx_store_history *ret)
 			return false;
 	*ret = (struct nx_store_history){
 		.query_id = t[0],
-		.correlation_id = t[1],
+		.correlation_id = t[1].len ? t[1] : t[0],
 		.principal = t[2],
 		.source_id = t[3],
 		.source_type = t[4],

@@ -232,10 +232,11 @@ static enum nx_code set_up(struct nx_store *s, bool memory, struct nx_error *err
 	/* WAL with synchronous=FULL: a commit is on disk when it returns. secure_delete: a replaced
 	 * ciphertext does not linger in free pages. */
 	static const char pragmas[] =
-		"PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+		/* large pages: history comes in blocks of up to a megabyte */
+		"PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
 		"PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = "
 		"OFF;"
-		"PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 1000;"
+		"PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 256;"
 		"PRAGMA journal_size_limit = 16777216;";
 	sqlite3_extended_result_codes(s->db, 1);
 	sqlite3_busy_timeout(s->db, 5000);
