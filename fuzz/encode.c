@@ -1,5 +1,5 @@
 /* One value of any text type through every format: the JSON stays JSON and one line, the CSV stays
- * one record, Arrow takes it or says why not; and the JSON checker agrees with yajl. */
+ * one record, Arrow takes it or says why not; and the JSON checker agrees with the request parser. */
 #include <stdlib.h>
 
 #include "base/json.h"
@@ -68,9 +68,8 @@ static bool has(struct nx_str s, char c)
 	return s.len > 0 && memchr(s.ptr, c, s.len);
 }
 
-/* Where neither has rules of its own: yajl takes vertical tab and form feed for space and overlooks
- * an open string behind the value; the request parser refuses repeated keys, lone surrogates and
- * depth. */
+/* What the request parser takes the checker takes; the other way round but for what the former has
+ * rules for: repeated keys, lone surrogates and depth. */
 static void compare_checkers(struct nx_str s)
 {
 	struct nx_arena *a = nx_arena_new(64 << 20);
@@ -80,7 +79,7 @@ static void compare_checkers(struct nx_str s)
 		abort();
 	bool ours = nx_json_copy(copy, s.ptr, s.len),
 	     theirs = nx_json_parse(s, a, &v, NULL) == NX_OK;
-	if (theirs && !ours && !has(s, '\v') && !has(s, '\f') && !has(s, '"'))
+	if (theirs && !ours)
 		abort();
 	if (ours && !theirs && !has(s, '{') && !has(s, '[') && !has(s, '\\'))
 		abort();

@@ -10,7 +10,7 @@ set -euo pipefail
 
 # What building and running needs.
 run="gcc g++ make meson ninja-build pkg-config python3 curl ca-certificates openssl
-	libyajl-dev libyaml-dev libzstd-dev zlib1g-dev libssl-dev libsqlite3-dev
+	libyaml-dev libzstd-dev zlib1g-dev libssl-dev libsqlite3-dev
 	libpq-dev libmariadb-dev libpg-query-dev libcurl4-openssl-dev"
 # What tests and lint need besides. mariadb-server-core has no service of its own.
 test="postgresql-15 mariadb-server-core mariadb-client clang clang-format clang-tidy

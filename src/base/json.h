@@ -1,6 +1,6 @@
 /* Request JSON: a strict parser into an arena, numbers kept as text so that no digit is lost.
  *
- * Tokenising is yajl's; limits, duplicate keys and the tree are ours. Depth 32, 100k values at most.
+ * Depth 32, 100k values, 1000 members of one object at most; the same key twice is refused.
  * Threads: a tree is read-only and lives as long as its arena. */
 #ifndef NX_BASE_JSON_H
 #define NX_BASE_JSON_H
