@@ -362,10 +362,10 @@ class Gateway:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         return ("\r\n".join(lines + list(headers)) + "\r\n\r\n").encode() + body
 
-    def start_query(self, source, sql, timeout=10, **fields):
+    def start_query(self, source, sql, **fields):
         """Sends a query and does not read: the socket."""
         body = json.dumps({"dataSource": source, "sql": sql, **fields}).encode()
-        s = self.socket(timeout)
+        s = self.socket()
         s.sendall(self.request_bytes("POST", "/api/v1/query", body))
         return s
 

@@ -639,7 +639,7 @@ NX_TEST(only_below_the_root)
 
 NX_TEST_FOR(attacks, 120)
 {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	NX_SKIP("the sanitizer's shadow does not fit below an address space limit");
 #endif
 	prepare();
