@@ -110,7 +110,8 @@ NX_TEST(json_strings_are_unescaped)
 	const struct nx_json *v;
 	struct nx_error err;
 	NX_EQ_I(NX_OK, nx_json_parse(NX_STR(" \"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u0041\\u00e9\\u4e2d"
-					    "\\ud83d\\ude00\" \n"), a, &v, &err));
+					    "\\ud83d\\ude00\" \n"),
+				     a, &v, &err));
 	NX_EQ_STR(NX_STR("\"\\/\b\f\n\r\tA\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80"), v->text);
 	nx_arena_free(a);
 }

@@ -47,10 +47,10 @@ static bool hex4(struct parser *s, unsigned *ret)
 	unsigned v = 0;
 	for (int i = 0; i < 4; i++) {
 		char c = s->p[i];
-		unsigned d = c >= '0' && c <= '9' ? (unsigned)(c - '0') :
-			     c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10 :
-			     c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10 :
-						    16;
+		unsigned d = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+			     : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+			     : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+						    : 16;
 		if (d == 16)
 			return false;
 		v = v << 4 | d;
@@ -170,7 +170,9 @@ static enum nx_code word(struct parser *s, struct nx_json *v)
 	static const struct {
 		const char *text;
 		enum nx_json_kind kind;
-	} words[] = { { "true", NX_JSON_BOOL }, { "false", NX_JSON_BOOL }, { "null", NX_JSON_NULL } };
+	} words[] = { { "true", NX_JSON_BOOL },
+		      { "false", NX_JSON_BOOL },
+		      { "null", NX_JSON_NULL } };
 	for (size_t i = 0; i < NX_COUNTOF(words); i++) {
 		struct nx_str w = nx_str(words[i].text);
 		if (!nx_str_starts(nx_strn(s->p, (size_t)(s->end - s->p)), w))
@@ -265,11 +267,12 @@ static enum nx_code value(struct parser *s, int depth, struct nx_json **ret)
 enum nx_code nx_json_parse(struct nx_str text, struct nx_arena *a, const struct nx_json **ret,
 			   struct nx_error *err)
 {
-	struct parser s = { .start = text.ptr, .p = text.ptr, .end = text.ptr + text.len, .arena = a,
-			    .err = err };
+	struct parser s = {
+		.start = text.ptr, .p = text.ptr, .end = text.ptr + text.len, .arena = a, .err = err
+	};
 	if (text.len == 0 || nx_utf8_check(text) != text.len)
-		return nx_fail(err, NX_E_BAD_JSON, text.len ? "The body is not valid UTF-8." :
-							      "The body is empty.");
+		return nx_fail(err, NX_E_BAD_JSON,
+			       text.len ? "The body is not valid UTF-8." : "The body is empty.");
 	struct nx_json *root = NULL;
 	enum nx_code c = value(&s, 1, &root);
 	blanks(&s);

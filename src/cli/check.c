@@ -40,7 +40,8 @@ static bool check_source(struct nx_catalog *cat, const struct nx_json *body, boo
 	if (!s->driver) {
 		printf("    %s: known, its driver is not built in\n", s->type->name);
 	} else {
-		printf("    %s by driver %s; at most %u connections, %u streams, queries end after %g s\n",
+		printf("    %s by driver %s; at most %u connections, %u streams, queries end after "
+		       "%g s\n",
 		       s->type->name, s->driver->name, s->limits.max_pool, s->limits.max_streams,
 		       s->limits.query_ms / 1000.0);
 		say_layers(s->driver);
@@ -82,7 +83,8 @@ int nx_cmd_check(struct nx_cli *cli)
 		  nx_catalog_open(store, no_key, &cat, &err) == NX_OK;
 	if (!ok)
 		fprintf(stderr, "nexus: %s\n", err.message);
-	for (const struct nx_json *s = cfg.sources && ok ? cfg.sources->first : NULL; s; s = s->next)
+	for (const struct nx_json *s = cfg.sources && ok ? cfg.sources->first : NULL; s;
+	     s = s->next)
 		ok &= check_source(cat, s, connect);
 	nx_catalog_free(cat);
 	nx_store_close(store);

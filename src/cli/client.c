@@ -220,7 +220,8 @@ const struct nx_json *nx_client_call(struct nx_client *c, const char *method, co
 		goto out;
 	}
 	if (nx_json_parse(nx_buf_str(&s.kept), a, &root, &err)) {
-		fprintf(stderr, "nexus: HTTP %ld without a readable answer: %s\n", status, err.message);
+		fprintf(stderr, "nexus: HTTP %ld without a readable answer: %s\n", status,
+			err.message);
 		goto out;
 	}
 	const struct nx_json *ok = nx_json_get(root, "success");

@@ -110,8 +110,8 @@ int main(int argc, char **argv)
 		struct nx_cli cli = { .argv = calloc((size_t)argc, sizeof(char *)) };
 		if (!cli.argv)
 			return NX_EXIT_FAIL;
-		int r = take_flags(&cli, argc - 2, argv + 2) ? commands[i].run(&cli) :
-								usage(stderr);
+		int r = take_flags(&cli, argc - 2, argv + 2) ? commands[i].run(&cli)
+							     : usage(stderr);
 		free(cli.argv);
 		return r;
 	}

@@ -8,8 +8,10 @@
 
 static const char help[] =
 	"usage: nexus query [-s SOURCE] [-p VALUE]... [--format json|ndjson|csv|arrow|table]\n"
-	"                   [--limit N|all] [--offset N] [--timeout S] [--url URL] [--key KEY] SQL\n"
-	"SQL - reads standard input. A VALUE that is a JSON number, true, false or null is sent as\n"
+	"                   [--limit N|all] [--offset N] [--timeout S] [--url URL] [--key KEY] "
+	"SQL\n"
+	"SQL - reads standard input. A VALUE that is a JSON number, true, false or null is sent "
+	"as\n"
 	"such, anything else as text. On a terminal the default is a table of at most 1000 rows;\n"
 	"into a pipe it is csv without a limit.\n";
 
@@ -26,7 +28,8 @@ static void put_param(struct nx_buf *b, const char *v)
 	bool plain = nx_str_is(s, "null") || nx_str_is(s, "true") || nx_str_is(s, "false");
 	/* only what JSON calls a number: no leading zero, no hex, no inf */
 	bool number = s.len > 0 && strspn(v, "0123456789+-.eE") == s.len && nx_str_to_f64(s, &d) &&
-		      v[s.len - 1] != '.' && !(v[0] == '0' && s.len > 1 && v[1] != '.') && v[0] != '.';
+		      v[s.len - 1] != '.' && !(v[0] == '0' && s.len > 1 && v[1] != '.') &&
+		      v[0] != '.';
 	if (plain || number)
 		nx_buf_put_str(b, s);
 	else
@@ -132,7 +135,8 @@ static void print_row(const struct nx_str *cells, const int *w, const bool *righ
 
 static void print_table(const struct nx_json *data, struct nx_arena *a)
 {
-	const struct nx_json *cols = nx_json_get(data, "columns"), *rows = nx_json_get(data, "rows");
+	const struct nx_json *cols = nx_json_get(data, "columns"),
+			     *rows = nx_json_get(data, "rows");
 	if (!cols || !rows || cols->count == 0)
 		return;
 	uint32_t n = cols->count;
@@ -168,10 +172,11 @@ static void print_table(const struct nx_json *data, struct nx_arena *a)
 	for (const struct nx_json *r = rows->first; r; r = r->next, at += n)
 		print_row(at, w, right, n);
 	const struct nx_json *meta = nx_json_get(data, "metadata");
-	const struct nx_json *more = nx_json_get(meta, "hasMore"), *ms = nx_json_get(meta, "executionTimeMs");
+	const struct nx_json *more = nx_json_get(meta, "hasMore"),
+			     *ms = nx_json_get(meta, "executionTimeMs");
 	printf("(%u row%s%s%s%s)\n", rows->count, rows->count == 1 ? "" : "s",
-	       more && nx_str_is(more->text, "true") ? ", there are more" : "",
-	       ms ? ", ms: " : "", ms ? ms->text.ptr : "");
+	       more && nx_str_is(more->text, "true") ? ", there are more" : "", ms ? ", ms: " : "",
+	       ms ? ms->text.ptr : "");
 }
 
 static char *read_stdin(struct nx_arena *a)
@@ -229,7 +234,8 @@ int nx_cmd_query(struct nx_cli *cli)
 	if (body.failed)
 		goto out;
 	if (table) {
-		const struct nx_json *data = nx_client_call(c, "POST", "/api/v1/query", body.data, a);
+		const struct nx_json *data =
+			nx_client_call(c, "POST", "/api/v1/query", body.data, a);
 		ret = data ? NX_EXIT_OK : NX_EXIT_FAIL;
 		if (data)
 			print_table(data, a);

@@ -83,8 +83,8 @@ static char *path_of(struct nx_arena *a, const char *name, const char *tail)
 		else
 			nx_buf_printf(&b, "%%%02X", ch);
 	}
-	char *s = b.failed ? NULL :
-			     nx_arena_printf(a, "/api/v1/datasources/%.*s%s", (int)b.len, b.data,
+	char *s = b.failed ? NULL
+			   : nx_arena_printf(a, "/api/v1/datasources/%.*s%s", (int)b.len, b.data,
 					     tail);
 	nx_buf_done(&b);
 	return s;

@@ -3,12 +3,12 @@
 
 #include "cli/client.h"
 
-static const char help[] =
-	"usage: nexus token create NAME --role agent|analyst|operator|admin [--ttl SECONDS] [--jwt]\n"
-	"       nexus token list\n"
-	"       nexus token revoke ID\n"
-	"options: --url URL  --key KEY\n"
-	"A new key or token is printed once, alone on standard output.\n";
+static const char help[] = "usage: nexus token create NAME --role agent|analyst|operator|admin "
+			   "[--ttl SECONDS] [--jwt]\n"
+			   "       nexus token list\n"
+			   "       nexus token revoke ID\n"
+			   "options: --url URL  --key KEY\n"
+			   "A new key or token is printed once, alone on standard output.\n";
 
 static const char *text(const struct nx_json *o, const char *key)
 {
@@ -60,9 +60,9 @@ static int list(struct nx_client *c, struct nx_arena *a)
 
 static int revoke(struct nx_cli *cli, struct nx_client *c, struct nx_arena *a)
 {
-	char *path = strspn(cli->argv[1], "0123456789abcdef-") == strlen(cli->argv[1]) ?
-			     nx_arena_printf(a, "/api/v1/keys/%s", cli->argv[1]) :
-			     NULL;
+	char *path = strspn(cli->argv[1], "0123456789abcdef-") == strlen(cli->argv[1])
+			     ? nx_arena_printf(a, "/api/v1/keys/%s", cli->argv[1])
+			     : NULL;
 	if (!path) {
 		fputs("nexus: an id is a UUID\n", stderr);
 		return NX_EXIT_USAGE;

@@ -12,7 +12,7 @@
 
 static struct {
 	_Atomic int open, connects, disconnects, resets, cancels, checks;
-	_Atomic bool dead;      /* check() says no */
+	_Atomic bool dead; /* check() says no */
 	_Atomic int connect_ms;
 } sim;
 

@@ -28,7 +28,8 @@ static enum nx_code make_pool(struct nx_exec *e, const struct nx_data_source *ds
 {
 	if (!ds->driver)
 		return nx_fail(err, NX_E_DRIVER_NOT_BUILT,
-			       "The type %s is known but its driver is not built in.", ds->type->name);
+			       "The type %s is known but its driver is not built in.",
+			       ds->type->name);
 	struct nx_pool *p = calloc(1, sizeof(*p));
 	if (!p)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
@@ -142,9 +143,10 @@ void nx_pool_reap(struct nx_exec *e, int64_t now)
 			struct nx_lease **at = &p->idle;
 			while (*at) {
 				struct nx_lease *l = *at;
-				bool stale = now - l->used > (int64_t)p->ds->limits.idle_ms * NX_MS ||
-					     now - l->created >
-						     (int64_t)p->ds->limits.lifetime_ms * NX_MS;
+				bool stale =
+					now - l->used > (int64_t)p->ds->limits.idle_ms * NX_MS ||
+					now - l->created >
+						(int64_t)p->ds->limits.lifetime_ms * NX_MS;
 				if (!stale) {
 					at = &l->next;
 					continue;
@@ -297,7 +299,8 @@ enum nx_code nx_exec_probe(const struct nx_data_source *s, int64_t deadline,
 {
 	if (!s->driver)
 		return nx_fail(err, NX_E_DRIVER_NOT_BUILT,
-			       "The type %s is known but its driver is not built in.", s->type->name);
+			       "The type %s is known but its driver is not built in.",
+			       s->type->name);
 	struct nx_source *src;
 	enum nx_code c = s->driver->open(s->options, &src, err);
 	if (c)

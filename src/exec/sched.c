@@ -21,8 +21,8 @@
 
 const char *nx_job_state_name(enum nx_job_state s)
 {
-	static const char *const names[] = { "received", "queued", "connecting", "executing",
-					     "streaming", "completed" };
+	static const char *const names[] = { "received",  "queued",    "connecting",
+					     "executing", "streaming", "completed" };
 	return names[s];
 }
 
@@ -240,7 +240,8 @@ static void lease_return(struct nx_lease *l, bool reusable)
 	if (l->stream_permit) {
 		l->stream_permit = false;
 		p->streams--;
-		nx_pool_unuse(p); /* the lease is still open, so the pool stays until it is buried */
+		nx_pool_unuse(
+			p); /* the lease is still open, so the pool stays until it is buried */
 	}
 	if (l->cancel_queued) { /* too late to matter; take it out of the cancel queue */
 		struct nx_exec *e = p->exec;
@@ -500,7 +501,7 @@ static void sweep(struct nx_exec *e, int64_t now)
 		e->waited = true;
 		uint32_t more = e->target / 4 + 1;
 		e->target = e->target + more > e->cfg.max_workers ? e->cfg.max_workers
-								   : e->target + more;
+								  : e->target + more;
 		for (uint32_t i = 0; i < more; i++)
 			wake_worker(e);
 	}

@@ -160,10 +160,11 @@ static enum nx_code negotiate(struct nx_request *r)
 				       "format must be json, ndjson, csv or arrow.");
 		r->args.has_format = true;
 	}
-	if (!r->args.has_format && accept.ptr && accept.len > 0 && r->route->body == NX_BODY_QUERY &&
-	    !nx_accept_format(accept, &r->args.encoding.format))
-		return nx_fail(&r->err, NX_E_NOT_ACCEPTABLE,
-			       "Accept names no format this gateway has: json, ndjson, csv, arrow.");
+	if (!r->args.has_format && accept.ptr && accept.len > 0 &&
+	    r->route->body == NX_BODY_QUERY && !nx_accept_format(accept, &r->args.encoding.format))
+		return nx_fail(
+			&r->err, NX_E_NOT_ACCEPTABLE,
+			"Accept names no format this gateway has: json, ndjson, csv, arrow.");
 	r->coding = nx_accept_coding(nx_http_get_header(r->x, "Accept-Encoding"));
 	return NX_OK;
 }
@@ -224,7 +225,8 @@ enum nx_code nx_body_parse(struct nx_request *r)
 	for (const struct nx_json *m = r->body->first; m; m = m->next) {
 		const struct nx_field_spec *f = find(r->route->body, m->key);
 		if (!f)
-			return nx_fail(&r->err, NX_E_UNKNOWN_KEY, "Unknown field %.60s.", m->key.ptr);
+			return nx_fail(&r->err, NX_E_UNKNOWN_KEY, "Unknown field %.60s.",
+				       m->key.ptr);
 		c = plain ? plain_member(r, f, m) : member(r, f, m);
 		if (c)
 			return c;
@@ -237,7 +239,8 @@ enum nx_code nx_body_parse(struct nx_request *r)
 	if (plain)
 		return NX_OK;
 	if (!a->source.ptr)
-		return nx_fail(&r->err, NX_E_MISSING_KEY, "dataSourceId or dataSource is required.");
+		return nx_fail(&r->err, NX_E_MISSING_KEY,
+			       "dataSourceId or dataSource is required.");
 	return negotiate(r);
 }
 
@@ -289,7 +292,8 @@ enum nx_code nx_query_param_u32(const struct nx_request *r, const char *name, ui
 	struct nx_str s = nx_query_param(r, name);
 	uint64_t v = fallback;
 	if (s.ptr && (!nx_str_to_u64(s, &v) || v > max))
-		return nx_fail(err, NX_E_BAD_VALUE, "%s must be a number of at most %u.", name, max);
+		return nx_fail(err, NX_E_BAD_VALUE, "%s must be a number of at most %u.", name,
+			       max);
 	*ret = (uint32_t)v;
 	return NX_OK;
 }

@@ -180,7 +180,8 @@ static enum nx_code listen_http(struct nx_gateway *gw, struct nx_error *err)
 			return nx_fail(err, NX_E_CONFIG, "http.listen names too many addresses.");
 		addr[n++] = p;
 	}
-	const char *cert = nx_opt_str(o, "http.tls.cert", ""), *pkey = nx_opt_str(o, "http.tls.key", "");
+	const char *cert = nx_opt_str(o, "http.tls.cert", ""),
+		   *pkey = nx_opt_str(o, "http.tls.key", "");
 	struct nx_http_config h = {
 		.listen = addr,
 		.nlisten = n,

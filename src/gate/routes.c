@@ -4,9 +4,17 @@
 #define nx_act_query NULL
 
 const struct nx_route nx_routes[] = {
-#define NX_ROUTE(id, method, path, right, kind, body, params, summary)                                      \
-	{ #id, NX_HTTP_##method, #method, path, NX_RIGHT_##right, NX_ROUTE_##kind, NX_BODY_##body, \
-	  params, summary, nx_act_##id },
+#define NX_ROUTE(id, method, path, right, kind, body, params, summary) \
+	{ #id,                                                         \
+	  NX_HTTP_##method,                                            \
+	  #method,                                                     \
+	  path,                                                        \
+	  NX_RIGHT_##right,                                            \
+	  NX_ROUTE_##kind,                                             \
+	  NX_BODY_##body,                                              \
+	  params,                                                      \
+	  summary,                                                     \
+	  nx_act_##id },
 #include "gate/routes.def"
 #undef NX_ROUTE
 };

@@ -70,8 +70,8 @@ static enum nx_code step_parse(struct nx_request *r)
 	bool good = cid.len >= 1 && cid.len <= 64;
 	for (size_t i = 0; good && i < cid.len; i++) {
 		char c = cid.ptr[i];
-		good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		       (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+		good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		       c == '.' || c == '_' || c == '-';
 	}
 	nx_uuid(r->job.id);
 	if (good)
@@ -413,8 +413,8 @@ static void record_query(struct nx_request *r, enum nx_code c, int64_t elapsed)
 				elapsed - r->t_run - r->t_route - r->t_auth - r->t_validate);
 	}
 	struct nx_history_record h = { .code = c,
-				       .started_wall = r->job.started_wall ? r->job.started_wall :
-									      nx_wall_us(),
+				       .started_wall = r->job.started_wall ? r->job.started_wall
+									   : nx_wall_us(),
 				       .owner = r->who.id,
 				       .fingerprint = nx_str_hash(r->args.sql),
 				       .rows = r->rows,
@@ -430,8 +430,8 @@ static void record_query(struct nx_request *r, enum nx_code c, int64_t elapsed)
 	(void)snprintf(h.status, sizeof(h.status), "%s", nx_outcome_name(o));
 	nx_history_add(r->gw->history, &h);
 	if (r->gw->log_queries)
-		nx_log(NX_LOG_INFO, "query", "%s %s rows=%llu ms=%.3f id=%s", h.source_type, h.status,
-		       (unsigned long long)r->rows, (double)elapsed / 1e6, r->job.id);
+		nx_log(NX_LOG_INFO, "query", "%s %s rows=%llu ms=%.3f id=%s", h.source_type,
+		       h.status, (unsigned long long)r->rows, (double)elapsed / 1e6, r->job.id);
 }
 
 /* Exactly once per request: answers if nothing has, gives everything back, counts. After it the

@@ -252,8 +252,8 @@ enum nx_code nx_step_encode(struct nx_request *r)
 
 	/* An error before the first byte left is an ordinary error response. */
 	bool whole = !c && !r->began;
-	bool tail = !c || (r->began && tells_errors(r->args.encoding.format) &&
-			   c != NX_E_CLIENT_GONE);
+	bool tail =
+		!c || (r->began && tells_errors(r->args.encoding.format) && c != NX_E_CLIENT_GONE);
 	if (tail) {
 		enum nx_code t = put_tail(r, p.enc, c);
 		tail = t == NX_OK;

@@ -69,10 +69,9 @@ bool nx_verdicts_get(struct nx_verdicts *v, enum nx_dialect d, uint32_t policy,
 		struct nx_str send =
 			nx_arena_str(a, nx_strn(s->text + s->sql_len + 1, s->send_len));
 		if (send.ptr) {
-			*ret = (struct nx_verdict){ .kind = s->kind,
-						    .sql = send,
-						    .nparams = s->nparams,
-						    .pure = s->pure };
+			*ret = (struct nx_verdict){
+				.kind = s->kind, .sql = send, .nparams = s->nparams, .pure = s->pure
+			};
 			hit = true;
 		}
 	}

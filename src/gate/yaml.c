@@ -95,10 +95,10 @@ static enum nx_code node(struct reader *r, yaml_event_t *ev, int depth, struct n
 	case YAML_SCALAR_EVENT: {
 		if (ev->data.scalar.anchor)
 			return fail(r, ev, "anchors are not supported");
-		struct nx_str s = nx_strn((const char *)ev->data.scalar.value,
-					  ev->data.scalar.length);
+		struct nx_str s =
+			nx_strn((const char *)ev->data.scalar.value, ev->data.scalar.length);
 		v->kind = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? plain_kind(s)
-									    : NX_JSON_STRING;
+									   : NX_JSON_STRING;
 		v->text = nx_arena_str(r->arena, s);
 		return v->text.ptr ? NX_OK : nx_fail(r->err, NX_E_MEMORY, "Out of memory.");
 	}
@@ -137,8 +137,8 @@ enum nx_code nx_yaml_parse(struct nx_str text, struct nx_arena *a, const struct 
 			more = false;
 			break;
 		default:
-			c = root ? fail(&r, &ev, "only one document is read") :
-				   node(&r, &ev, 0, &root);
+			c = root ? fail(&r, &ev, "only one document is read")
+				 : node(&r, &ev, 0, &root);
 		}
 		yaml_event_delete(&ev);
 	}

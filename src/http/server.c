@@ -23,7 +23,8 @@ static enum nx_code resolve(const char *text, struct addrinfo **ret, struct nx_e
 		return nx_fail(err, NX_E_CONFIG, "listen address %s is not host:port", text);
 	uint64_t port; /* getaddrinfo() takes any number and cuts it to 16 bits */
 	if (!nx_str_to_u64(nx_str(colon + 1), &port) || port > UINT16_MAX)
-		return nx_fail(err, NX_E_CONFIG, "listen address %s: the port must be 0 to 65535", text);
+		return nx_fail(err, NX_E_CONFIG, "listen address %s: the port must be 0 to 65535",
+			       text);
 	size_t n = (size_t)(colon - text);
 	bool v6 = n >= 2 && text[0] == '[' && text[n - 1] == ']';
 	memcpy(host, text + v6, n - 2 * v6);

@@ -17,7 +17,7 @@ struct nx_history {
 	pthread_cond_t wake;
 	pthread_t writer;
 	bool stopping;
-	uint64_t head;    /* records ever added */
+	uint64_t head; /* records ever added */
 	uint64_t written; /* records handed to the store */
 	uint64_t lost;
 	struct nx_history_record ring[RING];

@@ -13,8 +13,8 @@ typedef _Atomic uint64_t counter;
 #define GET(c) atomic_load_explicit(&(c), memory_order_relaxed)
 
 /* Upper bounds in nanoseconds. */
-static const int64_t bounds[] = { 100000,    250000,	500000,	   1000000,    2500000,
-				  5000000,   10000000,	25000000,  50000000,   100000000,
+static const int64_t bounds[] = { 100000,    250000,	500000,	    1000000,	2500000,
+				  5000000,   10000000,	25000000,   50000000,	100000000,
 				  250000000, 500000000, 1000000000, 2500000000, 10000000000 };
 enum { NBOUNDS = sizeof(bounds) / sizeof(bounds[0]) };
 
@@ -48,7 +48,8 @@ enum nx_outcome nx_outcome_of(enum nx_code code)
 {
 	if (code == NX_OK)
 		return NX_OUT_SUCCESS;
-	if (code == NX_E_QUERY_TIMEOUT || code == NX_E_QUEUE_TIMEOUT || code == NX_E_CONNECT_TIMEOUT)
+	if (code == NX_E_QUERY_TIMEOUT || code == NX_E_QUEUE_TIMEOUT ||
+	    code == NX_E_CONNECT_TIMEOUT)
 		return NX_OUT_TIMEOUT;
 	if (code == NX_E_QUERY_CANCELED || code == NX_E_CLIENT_GONE || code == NX_E_CLIENT_SLOW ||
 	    code == NX_E_SHUTTING_DOWN)
@@ -161,8 +162,9 @@ void nx_metrics_write(struct nx_buf *b, const char *(*type_name)(uint32_t index)
 		for (uint32_t o = 0; o < NX_OUTCOME_COUNT; o++) {
 			uint64_t v = GET(m.queries[t][o]);
 			if (v)
-				nx_buf_printf(b, "nexus_queries_total{type=\"%s\",outcome=\"%s\"} %llu\n",
-					      type_name(t), outcome_names[o], (unsigned long long)v);
+				nx_buf_printf(
+					b, "nexus_queries_total{type=\"%s\",outcome=\"%s\"} %llu\n",
+					type_name(t), outcome_names[o], (unsigned long long)v);
 		}
 	help(b, "nexus_query_seconds", "histogram", "Time from request to last row.");
 	histogram(b, "nexus_query_seconds", "", &m.query);

@@ -190,8 +190,8 @@ enum nx_code nx_store_history_list(struct nx_store *s, struct nx_str principal, 
 						      struct nx_error *err),
 				   void *arg, struct nx_error *err)
 {
-	struct listing l = { principal, offset, limit, fn, arg,
-			     malloc(MAX_BLOCK_RECORDS * sizeof(*l.records)) };
+	struct listing l = { principal, offset, limit,
+			     fn,	arg,	malloc(MAX_BLOCK_RECORDS * sizeof(*l.records)) };
 	if (!l.records)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	pthread_mutex_lock(&s->lock);

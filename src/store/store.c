@@ -233,7 +233,8 @@ static enum nx_code set_up(struct nx_store *s, bool memory, struct nx_error *err
 	 * ciphertext does not linger in free pages. */
 	static const char pragmas[] =
 		/* large pages: history comes in blocks of up to a megabyte */
-		"PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+		"PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
+		"PRAGMA foreign_keys = ON;"
 		"PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = "
 		"OFF;"
 		"PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 256;"

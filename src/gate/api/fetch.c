@@ -24,16 +24,16 @@ struct cursor {
 	uint64_t owner;
 	struct nx_arena *arena;
 	const struct nx_data_source *source;
-	struct nx_lease *lease;   /* NULL once the rows are at their end */
+	struct nx_lease *lease; /* NULL once the rows are at their end */
 	struct nx_stream *stream;
 	struct nx_encoding encoding;
-	struct nx_batch batch;    /* rows from `at` on are still to be given */
+	struct nx_batch batch; /* rows from `at` on are still to be given */
 	uint32_t at;
 	uint64_t skip, left;
 	int64_t timeout_ms, used;
 	uint32_t batch_size;
-	uint64_t token;           /* of the page that is kept */
-	struct nx_buf page;       /* the newest batch, without its tail */
+	uint64_t token; /* of the page that is kept */
+	struct nx_buf page; /* the newest batch, without its tail */
 	uint64_t page_rows;
 	bool busy, more;
 };
@@ -210,14 +210,15 @@ static enum nx_code make_page(struct nx_request *r, struct cursor *c, uint32_t w
 		return nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
 	enum nx_code code = nx_encoder_head(enc, &c->page, &r->err);
 	if (!code)
-		code = d->caps & NX_CAP_ENCODES ? page_of_bytes(r, c, enc, want) :
-						  page_of_batches(r, c, enc, want);
+		code = d->caps & NX_CAP_ENCODES ? page_of_bytes(r, c, enc, want)
+						: page_of_batches(r, c, enc, want);
 	if (!code) {
 		c->token++;
 		c->page_rows = r->rows;
 	}
 	if (!code && c->page.failed)
-		code = nx_fail(&r->err, NX_E_RESULT_TOO_LARGE, "The batch is too large; ask for fewer rows.");
+		code = nx_fail(&r->err, NX_E_RESULT_TOO_LARGE,
+			       "The batch is too large; ask for fewer rows.");
 	nx_encoder_free(enc);
 	return code;
 }
@@ -232,8 +233,8 @@ static enum nx_code reply_page(struct nx_request *r, struct cursor *c)
 	r->rows = c->page_rows;
 	r->has_more = c->more;
 	if (c->more) {
-		char *uri = nx_arena_printf(r->arena, "/api/v1/fetch/%s/%s/%" PRIu64, c->id, c->slug,
-					    c->token + 1);
+		char *uri = nx_arena_printf(r->arena, "/api/v1/fetch/%s/%s/%" PRIu64, c->id,
+					    c->slug, c->token + 1);
 		r->next_uri = uri ? nx_str(uri) : NX_STR("");
 	}
 	struct nx_result_meta meta;
@@ -300,7 +301,8 @@ static enum nx_code new_cursor(struct nx_request *r, struct cursor **ret)
 	return NX_OK;
 }
 
-static _Thread_local struct nx_query *opening; /* handed to open_stream by the thread that runs it */
+static _Thread_local struct nx_query
+	*opening; /* handed to open_stream by the thread that runs it */
 
 static enum nx_code open_stream(struct nx_request *r, struct nx_error *err)
 {
@@ -388,7 +390,8 @@ static enum nx_code take_cursor(struct nx_request *r, struct cursor **ret)
 	}
 	pthread_mutex_unlock(&cs->lock);
 	if (!found)
-		return nx_fail(&r->err, NX_E_CURSOR_NOT_FOUND, "No such cursor, or it has expired.");
+		return nx_fail(&r->err, NX_E_CURSOR_NOT_FOUND,
+			       "No such cursor, or it has expired.");
 	if (busy)
 		return nx_fail(&r->err, NX_E_CONFLICT, "The cursor is in use by another request.");
 	*ret = found;

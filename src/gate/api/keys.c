@@ -9,8 +9,10 @@ static enum nx_code put_key(const struct nx_store_key *k, void *arg, struct nx_e
 	const struct {
 		const char *key;
 		struct nx_str v;
-	} texts[] = { { "id", k->id },	       { "name", k->name },
-		      { "prefix", k->prefix }, { "role", k->role },
+	} texts[] = { { "id", k->id },
+		      { "name", k->name },
+		      { "prefix", k->prefix },
+		      { "role", k->role },
 		      { "createdAt", k->created_at } };
 	nx_buf_puts(b, b->data[b->len - 1] == '[' ? "{" : ",{");
 	for (uint32_t i = 0; i < NX_COUNTOF(texts); i++) {
@@ -41,7 +43,8 @@ enum nx_code nx_act_keys(struct nx_request *r)
 
 enum nx_code nx_act_key_create(struct nx_request *r)
 {
-	const struct nx_json *kind = nx_json_get(r->body, "kind"), *ttl = nx_json_get(r->body, "ttl");
+	const struct nx_json *kind = nx_json_get(r->body, "kind"),
+			     *ttl = nx_json_get(r->body, "ttl");
 	bool jwt = kind && nx_str_is(kind->text, "jwt");
 	if (kind && !jwt && !nx_str_is(kind->text, "key"))
 		return nx_fail(&r->err, NX_E_BAD_VALUE, "kind must be key or jwt.");
@@ -54,10 +57,9 @@ enum nx_code nx_act_key_create(struct nx_request *r)
 		return nx_fail(&r->err, NX_E_BAD_VALUE, "ttl must be a number of seconds.");
 	struct nx_str name = nx_json_get(r->body, "name")->text;
 	char text[1024];
-	enum nx_code c = jwt ? nx_auth_issue_jwt(r->gw->auth, name, role, (uint32_t)seconds, text,
-						 &r->err) :
-			       nx_auth_issue_key(r->gw->auth, name, role, (uint32_t)seconds, text,
-						 &r->err);
+	enum nx_code c =
+		jwt ? nx_auth_issue_jwt(r->gw->auth, name, role, (uint32_t)seconds, text, &r->err)
+		    : nx_auth_issue_key(r->gw->auth, name, role, (uint32_t)seconds, text, &r->err);
 	if (c)
 		return c;
 	struct nx_buf b;

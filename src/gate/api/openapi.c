@@ -3,9 +3,12 @@
 #include "gate/api/api.h"
 
 static const char *const body_names[] = {
-	[NX_BODY_NONE] = NULL,		      [NX_BODY_SOURCE] = "DataSourceRequest",
-	[NX_BODY_QUERY] = "QueryRequest",     [NX_BODY_FETCH] = "FetchRequest",
-	[NX_BODY_VALIDATE] = "ValidateRequest", [NX_BODY_KEY] = "KeyRequest",
+	[NX_BODY_NONE] = NULL,
+	[NX_BODY_SOURCE] = "DataSourceRequest",
+	[NX_BODY_QUERY] = "QueryRequest",
+	[NX_BODY_FETCH] = "FetchRequest",
+	[NX_BODY_VALIDATE] = "ValidateRequest",
+	[NX_BODY_KEY] = "KeyRequest",
 };
 
 static void put_json_type(struct nx_buf *b, const struct nx_field_spec *f)
@@ -20,14 +23,16 @@ static void put_json_type(struct nx_buf *b, const struct nx_field_spec *f)
 	else if (strcmp(f->type, "BOOL") == 0)
 		nx_buf_puts(b, "\"type\":\"boolean\"");
 	else if (strcmp(f->type, "FORMAT") == 0)
-		nx_buf_puts(b, "\"type\":\"string\",\"enum\":[\"json\",\"ndjson\",\"csv\",\"arrow\"]");
+		nx_buf_puts(b,
+			    "\"type\":\"string\",\"enum\":[\"json\",\"ndjson\",\"csv\",\"arrow\"]");
 	else
 		nx_buf_puts(b, "\"type\":\"string\"");
 }
 
 static void put_body_schema(struct nx_buf *b, enum nx_body body)
 {
-	nx_buf_printf(b, "\"%s\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{",
+	nx_buf_printf(b,
+		      "\"%s\":{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{",
 		      body_names[body]);
 	bool any = false;
 	for (uint32_t i = 0; i < nx_field_count; i++) {
@@ -53,11 +58,12 @@ static void put_body_schema(struct nx_buf *b, enum nx_body body)
 
 static void put_source_schema(struct nx_buf *b)
 {
-	nx_buf_puts(b, "\"DataSourceRequest\":{\"type\":\"object\",\"properties\":{"
-		       "\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255},"
-		       "\"description\":{\"type\":\"string\"},"
-		       "\"config\":{\"type\":\"object\",\"description\":\"Options of the type; unknown "
-		       "keys are refused by name.\"},\"type\":{\"type\":\"string\",\"enum\":[");
+	nx_buf_puts(
+		b, "\"DataSourceRequest\":{\"type\":\"object\",\"properties\":{"
+		   "\"name\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":255},"
+		   "\"description\":{\"type\":\"string\"},"
+		   "\"config\":{\"type\":\"object\",\"description\":\"Options of the type; unknown "
+		   "keys are refused by name.\"},\"type\":{\"type\":\"string\",\"enum\":[");
 	for (uint32_t i = 0; i < nx_source_type_count; i++)
 		nx_buf_printf(b, "%s\"%s\"", i ? "," : "", nx_source_types[i].name);
 	nx_buf_puts(b, "]}},\"required\":[\"name\",\"type\"]}");
@@ -75,16 +81,18 @@ static void put_schemas(struct nx_buf *b)
 	nx_buf_putc(b, ',');
 	put_source_schema(b);
 	nx_buf_puts(b, ",\"Error\":{\"type\":\"object\",\"properties\":{"
-		       "\"success\":{\"type\":\"boolean\",\"enum\":[false]},\"error\":{\"type\":\"object\","
+		       "\"success\":{\"type\":\"boolean\",\"enum\":[false]},\"error\":{\"type\":"
+		       "\"object\","
 		       "\"properties\":{\"code\":{\"type\":\"string\",\"enum\":[");
 	for (int c = 1; c < NX_CODE_COUNT; c++)
 		nx_buf_printf(b, "%s\"%s\"", c > 1 ? "," : "", nx_code_name((enum nx_code)c));
-	nx_buf_puts(b, "]},\"message\":{\"type\":\"string\"},\"details\":{\"type\":\"object\"}},"
-		       "\"required\":[\"code\",\"message\"]},\"correlationId\":{\"type\":\"string\"},"
-		       "\"timestamp\":{\"type\":\"string\"}},\"required\":[\"success\",\"error\"]},"
-		       "\"Envelope\":{\"type\":\"object\",\"properties\":{\"success\":{\"type\":"
-		       "\"boolean\"},\"data\":{},\"correlationId\":{\"type\":\"string\"},\"timestamp\":"
-		       "{\"type\":\"string\"}},\"required\":[\"success\",\"data\"]}");
+	nx_buf_puts(
+		b, "]},\"message\":{\"type\":\"string\"},\"details\":{\"type\":\"object\"}},"
+		   "\"required\":[\"code\",\"message\"]},\"correlationId\":{\"type\":\"string\"},"
+		   "\"timestamp\":{\"type\":\"string\"}},\"required\":[\"success\",\"error\"]},"
+		   "\"Envelope\":{\"type\":\"object\",\"properties\":{\"success\":{\"type\":"
+		   "\"boolean\"},\"data\":{},\"correlationId\":{\"type\":\"string\"},\"timestamp\":"
+		   "{\"type\":\"string\"}},\"required\":[\"success\",\"data\"]}");
 }
 
 static void put_parameters(struct nx_buf *b, const char *path, const char *params)
@@ -101,8 +109,10 @@ static void put_parameters(struct nx_buf *b, const char *path, const char *param
 	}
 	for (const char *p = params; *p;) {
 		size_t n = strcspn(p, " ");
-		nx_buf_printf(b, "%s{\"name\":\"%.*s\",\"in\":\"query\",\"schema\":{\"type\":\"string\"}}",
-			      any ? "," : "", (int)n, p);
+		nx_buf_printf(
+			b,
+			"%s{\"name\":\"%.*s\",\"in\":\"query\",\"schema\":{\"type\":\"string\"}}",
+			any ? "," : "", (int)n, p);
 		any = true;
 		p += n + (p[n] ? 1 : 0);
 	}
@@ -117,10 +127,10 @@ static bool plain_text(const struct nx_route *t)
 
 static void put_responses(struct nx_buf *b, const struct nx_route *t)
 {
-	const char *ok = t->method == NX_HTTP_DELETE		  ? "204" :
-			 strcmp(t->id, "source_create") == 0 || strcmp(t->id, "key_create") == 0 ?
-								  "201" :
-								  "200";
+	const char *ok = t->method == NX_HTTP_DELETE ? "204"
+			 : strcmp(t->id, "source_create") == 0 || strcmp(t->id, "key_create") == 0
+				 ? "201"
+				 : "200";
 	nx_buf_printf(b, ",\"responses\":{\"%s\":{\"description\":\"Done.\"", ok);
 	if (strcmp(t->id, "query") == 0) {
 		nx_buf_puts(b, ",\"content\":{");
@@ -131,29 +141,33 @@ static void put_responses(struct nx_buf *b, const struct nx_route *t)
 	} else if (plain_text(t)) {
 		nx_buf_puts(b, ",\"content\":{\"text/plain\":{\"schema\":{\"type\":\"string\"}}}");
 	} else if (strcmp(t->id, "openapi") == 0) {
-		nx_buf_puts(b, ",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\"}}}");
+		nx_buf_puts(
+			b,
+			",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\"}}}");
 	} else if (t->method != NX_HTTP_DELETE) {
 		nx_buf_puts(b, ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
 			       "\"#/components/schemas/Envelope\"}}}");
 	}
-	nx_buf_puts(b, "},\"default\":{\"description\":\"An error.\",\"content\":{\"application/json\":"
-		       "{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}");
+	nx_buf_puts(
+		b, "},\"default\":{\"description\":\"An error.\",\"content\":{\"application/json\":"
+		   "{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}");
 }
 
 static void put_operation(struct nx_buf *b, const struct nx_route *t)
 {
-	static const char *const lower[] = { "get", "head", "post", "put", "delete", "patch",
-					     "options" };
+	static const char *const lower[] = { "get",    "head",	"post",	  "put",
+					     "delete", "patch", "options" };
 	nx_buf_printf(b, "\"%s\":{\"operationId\":\"%s\",\"summary\":", lower[t->method], t->id);
 	nx_buf_put_json(b, nx_str(t->summary));
 	put_parameters(b, t->path, t->params);
 	if (t->right == NX_RIGHT_NONE)
 		nx_buf_puts(b, ",\"security\":[]");
 	if (body_names[t->body])
-		nx_buf_printf(b,
-			      ",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{"
-			      "\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}}",
-			      body_names[t->body]);
+		nx_buf_printf(
+			b,
+			",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{"
+			"\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}}",
+			body_names[t->body]);
 	put_responses(b, t);
 	nx_buf_putc(b, '}');
 }
@@ -170,10 +184,11 @@ enum nx_code nx_act_openapi(struct nx_request *r)
 {
 	struct nx_buf b;
 	nx_buf_init(&b, (size_t)1 << 20);
-	nx_buf_printf(&b,
-		      "{\"openapi\":\"3.0.3\",\"info\":{\"title\":\"Nexus-Gateway\",\"version\":\"%s\"},"
-		      "\"security\":[{\"bearer\":[]},{\"apiKey\":[]}],\"paths\":{",
-		      NX_VERSION);
+	nx_buf_printf(
+		&b,
+		"{\"openapi\":\"3.0.3\",\"info\":{\"title\":\"Nexus-Gateway\",\"version\":\"%s\"},"
+		"\"security\":[{\"bearer\":[]},{\"apiKey\":[]}],\"paths\":{",
+		NX_VERSION);
 	bool any = false;
 	for (uint32_t i = 0; i < nx_route_count; i++) {
 		if (seen_before(i))
@@ -193,8 +208,10 @@ enum nx_code nx_act_openapi(struct nx_request *r)
 	}
 	nx_buf_puts(&b, "},\"components\":{\"schemas\":{");
 	put_schemas(&b);
-	nx_buf_puts(&b, "},\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
-			"\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"}}}}\n");
+	nx_buf_puts(
+		&b,
+		"},\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
+		"\"apiKey\":{\"type\":\"apiKey\",\"in\":\"header\",\"name\":\"X-API-Key\"}}}}\n");
 	enum nx_code c = NX_OK;
 	if (b.failed)
 		c = nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");

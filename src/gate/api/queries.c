@@ -164,20 +164,25 @@ static enum nx_code put_history(const struct nx_store_history *h, void *arg, str
 		const char *key;
 		struct nx_str v;
 	} texts[] = {
-		{ "queryId", h->query_id },	{ "correlationId", h->correlation_id },
-		{ "principal", h->principal },	{ "dataSourceId", h->source_id },
-		{ "databaseType", h->source_type }, { "status", h->status },
-		{ "code", h->code },		{ "startedAt", h->started_at },
+		{ "queryId", h->query_id },
+		{ "correlationId", h->correlation_id },
+		{ "principal", h->principal },
+		{ "dataSourceId", h->source_id },
+		{ "databaseType", h->source_type },
+		{ "status", h->status },
+		{ "code", h->code },
+		{ "startedAt", h->started_at },
 	};
 	nx_buf_puts(&l->b, l->n++ ? ",{" : "{");
 	for (uint32_t i = 0; i < NX_COUNTOF(texts); i++) {
 		nx_buf_printf(&l->b, "%s\"%s\":", i ? "," : "", texts[i].key);
 		nx_buf_put_json(&l->b, texts[i].v);
 	}
-	nx_buf_printf(&l->b,
-		      ",\"fingerprint\":\"%016llx\",\"rows\":%llu,\"bytes\":%llu,\"elapsedMs\":%llu}",
-		      (unsigned long long)h->fingerprint, (unsigned long long)h->rows,
-		      (unsigned long long)h->bytes, (unsigned long long)(h->elapsed_us / 1000));
+	nx_buf_printf(
+		&l->b,
+		",\"fingerprint\":\"%016llx\",\"rows\":%llu,\"bytes\":%llu,\"elapsedMs\":%llu}",
+		(unsigned long long)h->fingerprint, (unsigned long long)h->rows,
+		(unsigned long long)h->bytes, (unsigned long long)(h->elapsed_us / 1000));
 	return NX_OK;
 }
 

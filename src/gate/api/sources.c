@@ -8,11 +8,13 @@
 static void put_layers(struct nx_buf *b, const struct nx_driver *d)
 {
 	unsigned caps = d ? d->caps : 0;
-	nx_buf_printf(b, "{\"shape\":true,\"server\":%s,\"describe\":%s,\"oneStatement\":%s,\"grants\":%s}",
-		      caps & NX_CAP_RO_SESSION ? "true" : "false",
-		      caps & NX_CAP_DESCRIBE ? "true" : "false",
-		      caps & NX_CAP_ONE_STATEMENT ? "true" : "false",
-		      caps & NX_CAP_GRANTS ? "true" : "false");
+	nx_buf_printf(
+		b,
+		"{\"shape\":true,\"server\":%s,\"describe\":%s,\"oneStatement\":%s,\"grants\":%s}",
+		caps & NX_CAP_RO_SESSION ? "true" : "false",
+		caps & NX_CAP_DESCRIBE ? "true" : "false",
+		caps & NX_CAP_ONE_STATEMENT ? "true" : "false",
+		caps & NX_CAP_GRANTS ? "true" : "false");
 }
 
 enum nx_code nx_act_drivers(struct nx_request *r)
@@ -21,7 +23,7 @@ enum nx_code nx_act_drivers(struct nx_request *r)
 		unsigned bit;
 		const char *name;
 	} caps[] = {
-		{ NX_CAP_STREAM, "stream" },   { NX_CAP_CANCEL, "cancel" },
+		{ NX_CAP_STREAM, "stream" },	 { NX_CAP_CANCEL, "cancel" },
 		{ NX_CAP_PARAMS, "parameters" }, { NX_CAP_CATALOG, "catalog" },
 		{ NX_CAP_POOLABLE, "pool" },
 	};
@@ -31,11 +33,12 @@ enum nx_code nx_act_drivers(struct nx_request *r)
 	for (uint32_t i = 0; i < nx_source_type_count; i++) {
 		const struct nx_source_type *t = &nx_source_types[i];
 		const struct nx_driver *d = nx_driver_find(t->driver);
-		nx_buf_printf(&b,
-			      "%s{\"type\":\"%s\",\"group\":\"%s\",\"driver\":\"%s\",\"dialect\":\"%s\","
-			      "\"builtIn\":%s,\"defaultPort\":%u,\"capabilities\":[",
-			      i ? "," : "", t->name, t->group, t->driver, nx_dialect_name(t->dialect),
-			      d ? "true" : "false", t->port);
+		nx_buf_printf(
+			&b,
+			"%s{\"type\":\"%s\",\"group\":\"%s\",\"driver\":\"%s\",\"dialect\":\"%s\","
+			"\"builtIn\":%s,\"defaultPort\":%u,\"capabilities\":[",
+			i ? "," : "", t->name, t->group, t->driver, nx_dialect_name(t->dialect),
+			d ? "true" : "false", t->port);
 		bool any = false;
 		for (uint32_t k = 0; d && k < NX_COUNTOF(caps); k++)
 			if (d->caps & caps[k].bit) {
@@ -44,8 +47,8 @@ enum nx_code nx_act_drivers(struct nx_request *r)
 			}
 		nx_buf_puts(&b, "],\"readOnlyLayers\":");
 		put_layers(&b, d);
-		nx_buf_printf(&b, ",\"verified\":\"%s\",\"verifiedNote\":",
-			      d ? t->proof : "unverified");
+		nx_buf_printf(
+			&b, ",\"verified\":\"%s\",\"verifiedNote\":", d ? t->proof : "unverified");
 		nx_buf_put_json(&b, nx_str(t->proof_note ? t->proof_note : ""));
 		if (d && d->version) {
 			nx_buf_puts(&b, ",\"library\":");
@@ -94,7 +97,8 @@ enum nx_code nx_act_sources(struct nx_request *r)
 		offset = (page - 1) * limit;
 	struct nx_str type = nx_query_param(r, "type"), status = nx_query_param(r, "status");
 	if (type.len && !nx_source_type_find(type))
-		return nx_fail(&r->err, NX_E_BAD_VALUE, "type: there is no such type; see GET /api/v1/drivers.");
+		return nx_fail(&r->err, NX_E_BAD_VALUE,
+			       "type: there is no such type; see GET /api/v1/drivers.");
 	if (status.len && !known_status(status))
 		return nx_fail(&r->err, NX_E_BAD_VALUE,
 			       "status must be draft, active, inactive or error.");
@@ -137,12 +141,13 @@ static enum nx_code refused(struct nx_request *r, struct nx_str rules, enum nx_c
 	nx_buf_init(&b, (size_t)1 << 20);
 	char now[NX_ISO_LEN];
 	nx_iso_time(nx_wall_us(), now);
-	nx_buf_printf(&b, "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":",
-		      nx_code_name(c));
+	nx_buf_printf(
+		&b, "{\"success\":false,\"error\":{\"code\":\"%s\",\"message\":", nx_code_name(c));
 	nx_buf_put_json(&b, nx_str(r->err.message));
 	nx_buf_puts(&b, ",\"details\":{\"rules\":");
 	nx_buf_put_str(&b, rules);
-	nx_buf_printf(&b, "}},\"correlationId\":\"%s\",\"timestamp\":\"%s\"}\n", r->correlation, now);
+	nx_buf_printf(&b, "}},\"correlationId\":\"%s\",\"timestamp\":\"%s\"}\n", r->correlation,
+		      now);
 	nx_request_reply(r, nx_code_http(c), "application/json", nx_buf_str(&b));
 	nx_buf_done(&b);
 	return c;
@@ -184,8 +189,8 @@ static enum nx_code first_test(struct nx_request *r)
 enum nx_code nx_act_source_create(struct nx_request *r)
 {
 	struct nx_str rules = { NULL, 0 };
-	enum nx_code c = nx_catalog_create(r->gw->catalog, r->body, r->arena, &rules, &r->source,
-					   &r->err);
+	enum nx_code c =
+		nx_catalog_create(r->gw->catalog, r->body, r->arena, &rules, &r->source, &r->err);
 	if (c)
 		return refused(r, rules, c);
 	c = first_test(r);
@@ -250,7 +255,9 @@ enum nx_code nx_act_source_test(struct nx_request *r)
 		nx_buf_puts(&b, ",\"error\":");
 		nx_encode_error(&why, &b);
 	} else if (r->source->driver->probe) {
-		nx_buf_printf(&b, ",\"grants\":{\"superuser\":%s,\"canWrite\":%s,\"canFiles\":%s,\"summary\":",
+		nx_buf_printf(&b,
+			      ",\"grants\":{\"superuser\":%s,\"canWrite\":%s,\"canFiles\":%s,"
+			      "\"summary\":",
 			      g.superuser ? "true" : "false", g.can_write ? "true" : "false",
 			      g.can_files ? "true" : "false");
 		nx_buf_put_json(&b, nx_str(g.summary));
@@ -391,8 +398,7 @@ enum nx_code nx_act_source_schema(struct nx_request *r)
 	nx_buf_init(&b, (size_t)64 << 20);
 	struct nx_encoder *enc = nx_encoder_new(d->schema(r->stream), &r->args.encoding);
 	nx_buf_puts(&b, nx_query_param(r, "table").ptr ? "{\"columns\":[" : "{\"tables\":[");
-	c = enc ? put_objects(r, enc, limit, &b) :
-		  nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
+	c = enc ? put_objects(r, enc, limit, &b) : nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
 	nx_buf_puts(&b, "]}");
 	nx_encoder_free(enc);
 	r->conn_state = d->release(r->stream);

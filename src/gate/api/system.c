@@ -126,12 +126,14 @@ enum nx_code nx_act_metrics(struct nx_request *r)
 	gauge(&b, "nexus_queue_ready", "Jobs that wait for a worker.", e.ready);
 	gauge(&b, "nexus_queue_waiting", "Jobs that wait for a connection.", e.waiting);
 	count(&b, "nexus_jobs_total", "Jobs taken.", e.jobs);
-	count(&b, "nexus_jobs_rejected_total", "Jobs refused because a queue was full.", e.rejected);
+	count(&b, "nexus_jobs_rejected_total", "Jobs refused because a queue was full.",
+	      e.rejected);
 	struct nx_http_stats h;
 	nx_http_stats(r->gw->http, &h);
 	gauge(&b, "nexus_http_connections", "Open client connections.", h.connections);
 	count(&b, "nexus_http_accepted_total", "Client connections accepted.", h.accepted);
-	count(&b, "nexus_http_bad_requests_total", "Requests refused by the parser.", h.bad_requests);
+	count(&b, "nexus_http_bad_requests_total", "Requests refused by the parser.",
+	      h.bad_requests);
 	count(&b, "nexus_http_timeouts_total", "Connections cut by a deadline.", h.timeouts);
 	count(&b, "nexus_http_hangups_total", "Clients that left during a request.", h.hangups);
 	count(&b, "nexus_http_received_bytes_total", "Bytes read from clients.", h.bytes_in);
