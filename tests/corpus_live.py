@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Runs every accept line of the SQL corpora on real servers: a line that the gate accepts must also be SQL.
 
-    corpus_live.py <corpus_list program> <corpus folder> [dialect ...]
+    corpus_live.py <corpus_list program> <corpus folder> [--mutate N] [dialect ...]
 
 PostgreSQL and MariaDB are started in a scratch folder on a Unix socket and stopped at the end; SQLite and
 DuckDB run in this process (DuckDB when libduckdb.so is found: NEXUS_LIBDUCKDB or .cache/duckdb/lib). Each line
 runs in a read-only transaction of a least-privileged login where the product has both. For PostgreSQL it also
 checks that every name the policy calls pure is pure in the catalog. Prints what failed; exit 77: nothing ran.
+With --mutate, N random changes of the lines per dialect: what the gate still lets pass, DuckDB must see as one
+SELECT and MariaDB must prepare as a statement with columns.
 """
 import ctypes as C
 import os
+import random
 import re
 import shutil
 import sqlite3
@@ -20,6 +23,15 @@ import time
 
 LISTER, FOLDER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 ONLY = sys.argv[3:]
+MUTATE = 0
+if "--mutate" in ONLY:
+    at = ONLY.index("--mutate")
+    MUTATE = int(ONLY[at + 1])
+    del ONLY[at:at + 2]
+PIECES = """' " ` [ ] ( ) , ; . $$ $a$ \\ '' "" -- # /* */ ? :: := => @ : { } = + - * / E' U&' x' SELECT FROM WHERE INTO
+FOR UPDATE SHARE UNION WITH AS VALUES TABLE DELETE INSERT DROP SET LIMIT JOIN ON USING LATERAL IN EXISTS ONLY OVER
+RETURNING EXPLAIN OUTFILE sleep lower t a 1 NULL PIVOT UNPIVOT DESCRIBE SHOW SUMMARIZE LOCK PROCEDURE @x DUAL
+1e5 1E+5 0x1F 0b1 .5 1. x'41' into+@a into+outfile+'/x' {oj \\N read_text('x') range(3) (SELECT+1) (DELETE+FROM+t) INTO+@a INTO+OUTFILE+'/x' ;DROP+TABLE+t --+x/**/ """.split()
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -34,6 +46,25 @@ def lines(dialect, name):
     for row in out.splitlines():
         number, params, _, sql = row.split("\t")
         yield f"{name}.accept:{number}", bytes.fromhex(sql), int(params)
+
+
+def mutants(dialect, count):
+    """SQL that the gate lets pass among `count` random changes of the accept lines."""
+    rnd = random.Random(20240101)
+    seeds = [sql for name in ("common", dialect) for _, sql, _ in lines(dialect, name) if len(sql) < 300]
+    batch = []
+    for _ in range(count):
+        s = bytearray(rnd.choice(seeds))
+        for _ in range(rnd.choice((1, 1, 2, 3))):
+            at = rnd.randrange(len(s) + 1)
+            cut = rnd.choice((0, 0, 1, 2, 5))
+            piece = rnd.choice(PIECES).replace("+", " ").encode()
+            s[at:at + cut] = rnd.choice((b"", b" ", b"\n")) + piece + rnd.choice((b"", b" "))
+        batch.append(bytes(s).hex())
+    out = subprocess.run([LISTER, dialect, "-"], input="\n".join(batch), check=True, capture_output=True, text=True)
+    for row in out.stdout.splitlines():
+        _, params, _, sql = row.split("\t")
+        yield bytes.fromhex(sql), int(params)
 
 
 def setup(dialect):
@@ -138,7 +169,7 @@ class MariaDB:
             raise Skip("MariaDB is not installed")
         daemon = shutil.which("mariadbd") or "/usr/sbin/mariadbd"
         self.q = library("libmariadb.so.3")
-        for f in ("mysql_init", "mysql_real_connect", "mysql_store_result"):
+        for f in ("mysql_init", "mysql_real_connect", "mysql_store_result", "mysql_stmt_init"):
             getattr(self.q, f).restype = C.c_void_p
         self.q.mysql_error.restype = C.c_char_p
         user = "mysql" if os.getuid() == 0 else None
@@ -194,6 +225,14 @@ class MariaDB:
             error = self.query(sql)
         self.exec(b"ROLLBACK")
         return error
+
+    def judge(self, sql):
+        stmt = C.c_void_p(self.q.mysql_stmt_init(self.c))
+        wrong = None
+        if self.q.mysql_stmt_prepare(stmt, sql, C.c_ulong(len(sql))) == 0 and self.q.mysql_stmt_field_count(stmt) == 0:
+            wrong = "MariaDB prepares it as a statement without columns"
+        self.q.mysql_stmt_close(stmt)
+        return wrong
 
     def stop(self):
         self.server.terminate()
@@ -272,6 +311,21 @@ class DuckDB:
         self.q.duckdb_destroy_prepare(C.byref(stmt))
         return error
 
+    def judge(self, sql):
+        found, wrong = C.c_void_p(), None
+        n = self.q.duckdb_extract_statements(self.c, sql, C.byref(found))
+        if n > 1:
+            wrong = f"DuckDB sees {n} statements"
+        elif n == 1:
+            stmt = C.c_void_p()
+            if self.q.duckdb_prepare(self.c, sql, C.byref(stmt)) == 0:
+                kind = self.q.duckdb_prepared_statement_type(stmt)
+                if kind not in (1, 4):
+                    wrong = f"DuckDB calls it statement type {kind}"
+            self.q.duckdb_destroy_prepare(C.byref(stmt))
+        self.q.duckdb_destroy_extracted(C.byref(found))
+        return wrong
+
     def stop(self):
         self.q.duckdb_disconnect(C.byref(self.c))
         self.q.duckdb_close(C.byref(self.db))
@@ -298,6 +352,15 @@ def main():
                 failed += 1
                 print(f"{engine.dialect} {problem}")
             print(f"{engine.__name__}: {count} accept lines ran, {failed} failed")
+            if MUTATE and hasattr(server, "judge"):
+                passed = 0
+                for sql, _ in mutants(engine.dialect, MUTATE):
+                    passed += 1
+                    wrong = server.judge(sql)
+                    if wrong:
+                        failed += 1
+                        print(f"{engine.dialect} {sql!r}\n    {wrong}")
+                print(f"{engine.__name__}: {passed} of {MUTATE} mutants passed the gate, {failed} read otherwise")
             ran += 1
             bad += failed
         except Skip as e:

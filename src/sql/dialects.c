@@ -13,7 +13,7 @@
 static const struct nx_dialect_row rows[NX_DIALECT_COUNT] = {
 	[NX_D_POSTGRESQL] = {
 		.lex = PG_LEX | NX_L_NEST | NX_L_QUESTION | NX_L_HINT,
-		.grammar = NX_G_AS_ANY | NX_G_PG | NX_G_VALUES,
+		.grammar = NX_G_AS_ANY | NX_G_PG | NX_G_VALUES | NX_G_ONLY,
 		.functions = nx_fn_postgresql,
 		.hints = "set",
 		.show = "*",
@@ -21,7 +21,7 @@ static const struct nx_dialect_row rows[NX_DIALECT_COUNT] = {
 	},
 	[NX_D_REDSHIFT] = {
 		.lex = PG_LEX | NX_L_NEST | NX_L_NEST_UNSURE | NX_L_BS_UNSURE,
-		.grammar = NX_G_AS_ANY | NX_G_ASCII_CALLS,
+		.grammar = NX_G_AS_ANY | NX_G_ASCII_CALLS | NX_G_ONLY,
 		.functions = nx_fn_redshift,
 		.show = "*",
 		.explain = PG_EXPLAIN,
@@ -44,9 +44,8 @@ static const struct nx_dialect_row rows[NX_DIALECT_COUNT] = {
 		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_SELF_CTE | NX_G_VALUES,
 		.functions = nx_fn_sqlite,
 		.tables = "pragma_* fsdir zipfile sqlite_dbpage sqlite_dbdata sqlite_dbptr dbstat "
-			  "sqlite_stmt lsdir csv vsv lines completion bytecode tables_used "
-			  "sqlite_memstat wholenumber",
-		.tables_ok = "pragma_table_info pragma_table_xinfo pragma_table_list "
+				  "sqlite_stmt sqlite_memstat",
+			.tables_ok = "pragma_table_info pragma_table_xinfo pragma_table_list "
 			     "pragma_index_list pragma_index_info pragma_index_xinfo "
 			     "pragma_foreign_key_list pragma_collation_list "
 			     "pragma_compile_options pragma_function_list pragma_module_list",
@@ -69,7 +68,7 @@ static const struct nx_dialect_row rows[NX_DIALECT_COUNT] = {
 		.lex = NX_L_Q | NX_L_NEST_UNSURE | NX_L_HINT | NX_L_COLON | NX_L_ID_DOLLAR |
 		       NX_L_ID_HASH | NX_L_SUFFIX,
 		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_SELF_CTE | NX_G_DBLINK |
-			   NX_G_SEQ_DOT | NX_G_BARE_CALLS,
+			   NX_G_SEQ_DOT | NX_G_BARE_CALLS | NX_G_ONLY,
 		.functions = nx_fn_oracle,
 		.hints = "with_plsql query_timeout monitor_exec",
 		.describe = "table",
@@ -80,7 +79,6 @@ static const struct nx_dialect_row rows[NX_DIALECT_COUNT] = {
 		.grammar = NX_G_TABLE_ALLOW | NX_G_ASCII_CALLS | NX_G_SELF_CTE | NX_G_TSQL |
 			   NX_G_FOUR_PARTS,
 		.functions = nx_fn_sqlserver,
-		.tables = "dm_os_* fn_*",
 	},
 	[NX_D_CLICKHOUSE] = {
 		.lex = NX_L_BS_SINGLE | NX_L_DQ_BS | NX_L_BACKTICK | NX_L_BACKTICK_BS | NX_L_DOLLAR |

@@ -60,6 +60,9 @@ NX_TEST(tables)
 	tables(p, "SELECT * FROM t WHERE a IS DISTINCT FROM b", "t");
 	tables(p, "SELECT * FROM (a JOIN (b JOIN c ON true) ON true)", "a b c");
 	tables(p, "SELECT * FROM 员工", "员工");
+	tables(p, "SELECT * FROM rows r, ONLY a, ONLY (b)", "rows a b");
+	tables(p, "SELECT * FROM ROWS FROM (generate_series(1, 2)) x, c", "c");
+	tables(NX_D_MYSQL, "SELECT * FROM only o", "only");
 	tables(NX_D_MYSQL, "SELECT * FROM `a``b`.`c`, d x, (e, f)", "a`b/c d e f");
 	tables(NX_D_SQLITE, "SELECT * FROM [a b], main.c", "a b main/c");
 	tables(NX_D_DUCKDB, "FROM x.y SELECT a", "x/y");
@@ -111,6 +114,9 @@ NX_TEST(purity)
 	pure("SELECT \"LOWER\"('a')", false);
 	pure("SELECT /*+ SeqScan(t) */ * FROM t", false);
 	pure("SELECT filter(1), over(2)", false);
+	pure("SELECT by(1)", false);
+	pure("SELECT pivot(1)", false);
+	pure("SELECT a FROM t GROUP BY (a) ORDER BY (a)", true);
 	pure("SELECT x.k FROM (VALUES (1)) x(k)", true);
 	pure("SELECT (SELECT my_function(1))", false);
 }

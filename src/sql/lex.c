@@ -316,6 +316,7 @@ static enum nx_code scan_number(struct nx_lexer *l, size_t pos, size_t *end, uin
 				while (is(at(l, e), DIGIT))
 					e++;
 				pos = e;
+				whole = false; /* MariaDB reads 1e5into as 1e5 INTO */
 			}
 		}
 		if ((l->flags & NX_L_SUFFIX) && strchr("lsydfLSYDF", at(l, pos)) && at(l, pos))

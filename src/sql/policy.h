@@ -54,6 +54,7 @@ struct nx_fn_list {
 #define NX_G_SEQ_DOT (1u << 18) /* seq.NEXTVAL */
 #define NX_G_FOUR_PARTS (1u << 19) /* server.db.schema.table goes to another server */
 #define NX_G_BARE_CALLS (1u << 21) /* package.function without parentheses calls it */
+#define NX_G_ONLY (1u << 22) /* FROM ONLY t */
 #define NX_G_VALUES (1u << 20) /* VALUES, TABLE are statements (metadata) */
 
 struct nx_dialect_row {

@@ -101,15 +101,29 @@ static bool after_operand(const struct nx_walk *w, uint32_t i)
 	return p->kind != NX_T_WORD || !(nx_word_flags(p->word) & NX_WF_EXPECTS);
 }
 
+static bool after_dot(const struct nx_walk *w, uint32_t i)
+{
+	return i >= 2 && is_op(w, i - 1, '.') &&
+	       (is_name(w, i - 2) || is_op(w, i - 2, ')') || is_op(w, i - 2, ']'));
+}
+
+/* Does AS stand before i as a keyword? `1 AS as INTO` and `x.as INTO` have a name of that spelling. */
+static bool after_as(const struct nx_walk *w, uint32_t i)
+{
+	uint32_t run = 0;
+	while (before_is(w, i - run, WORD(AS)))
+		run++;
+	if (run > 0 && after_dot(w, i - run))
+		run--;
+	return run % 2 == 1;
+}
+
 /* A word counts as a keyword unless it is a name by its place. */
 static bool keyword_place(const struct nx_walk *w, uint32_t i)
 {
-	if (w->t[i].kind != NX_T_WORD || w->t[i].word == NX_W_NONE)
+	if (w->t[i].kind != NX_T_WORD || w->t[i].word == NX_W_NONE || after_dot(w, i))
 		return false;
-	if (is_op(w, i - 1, '.') && i >= 2 &&
-	    (is_name(w, i - 2) || is_op(w, i - 2, ')') || is_op(w, i - 2, ']')))
-		return false;
-	return !((w->row->grammar & NX_G_AS_ANY) && before_is(w, i, WORD(AS)));
+	return !((w->row->grammar & NX_G_AS_ANY) && after_as(w, i));
 }
 
 static bool next_matches(const struct nx_walk *w, uint32_t i, const char *next)
@@ -383,9 +397,17 @@ static enum nx_code refuse_start(struct nx_walk *w, uint32_t i)
 			    NX_STR_ARG(text));
 }
 
+/* WITH expr AS name, name AS (query): may the query itself begin at i? */
+static bool after_with_list(const struct nx_walk *w, uint32_t i)
+{
+	return is_op(w, i - 1, ')') || (is_name(w, i - 1) && after_as(w, i - 1));
+}
+
 static enum nx_code begin_select(struct nx_walk *w, uint32_t i)
 {
 	struct nx_frame *f = top(w);
+	if (f->clause == NX_C_WITH_EXPR && !after_with_list(w, i))
+		return refuse_start(w, i - 1);
 	bool from_first = (w->row->grammar & NX_G_FROM_FIRST) && !f->selected &&
 			  (f->clause == NX_C_FROM || f->clause == NX_C_OTHER);
 	bool piped = (w->row->grammar & NX_G_PIPE) && is_op(w, i - 1, NX_OP_PIPE);
@@ -591,7 +613,10 @@ static enum nx_code step_keyword(struct nx_walk *w, uint32_t i, bool *used)
 		if (before_is(w, i, WORD(DISTINCT)) && i >= 2 &&
 		    (is_word(w, i - 2, WORD(IS)) || is_word(w, i - 2, WORD(NOT))))
 			return NX_OK;
-		if (f->clause == NX_C_SELECT || f->clause == NX_C_FROM)
+		if (f->clause == NX_C_WITH_EXPR && !after_with_list(w, i))
+			return refuse_start(w, i - 1);
+		if (f->clause == NX_C_SELECT || f->clause == NX_C_FROM ||
+		    f->clause == NX_C_WITH_EXPR)
 			begin_from(f);
 		return NX_OK;
 	case WORD(STRAIGHT_JOIN):
@@ -654,27 +679,21 @@ static enum nx_code step_table(struct nx_walk *w, uint32_t i)
 		return nx_walk_fail(w, i, NX_E_SQL_PARSE, "A table is expected here.");
 	if (t->kind == NX_T_WORD) {
 		switch (t->word) {
-		case WORD(ONLY):
-		case WORD(LATERAL):
-		case WORD(TABLE):
-		case WORD(JOIN):
 		case WORD(ROWS):
-		case WORD(INNER):
-		case WORD(LEFT):
-		case WORD(RIGHT):
-		case WORD(FULL):
-		case WORD(CROSS):
-		case WORD(NATURAL):
-		case WORD(ARRAY):
-			/* a word before the table, unless it is the table */
-			if (is_op(w, i + 1, '(') && t->word != WORD(LEFT) &&
-			    t->word != WORD(RIGHT) && t->word != WORD(ARRAY))
-				return NX_OK;
-			if (is_name(w, i + 1) || w->t[i + 1].kind == NX_T_STRING) {
-				if (t->word == WORD(ROWS) && is_word(w, i + 1, WORD(FROM)))
-					w->i++;
+			if (is_word(w, i + 1, WORD(FROM)) && is_op(w, i + 2, '(')) {
+				w->i++;
 				return NX_OK;
 			}
+			break;
+		case WORD(ONLY):
+			if (!(w->row->grammar & NX_G_ONLY))
+				break;
+			/* fallthrough */
+		case WORD(LATERAL):
+		case WORD(TABLE):
+			if (is_op(w, i + 1, '(') || is_name(w, i + 1) ||
+			    w->t[i + 1].kind == NX_T_STRING)
+				return NX_OK;
 			break;
 		case WORD(VALUES):
 			if (is_op(w, i + 1, '(') && !(w->row->grammar & NX_G_WITH_EXPR)) {
@@ -721,6 +740,15 @@ static bool syntax_call(const struct nx_walk *w, uint32_t i)
 	case WORD(FILTER):
 	case WORD(OVER):
 		return is_op(w, i - 1, ')');
+	case WORD(BY):
+		return i > 0 &&
+		       nx_policy_listed("group order partition sort cluster distribute siblings "
+					"depth breadth first",
+					nx_walk_text(w, i - 1));
+	case WORD(ROWS):
+	case WORD(PIVOT):
+	case WORD(UNPIVOT):
+	case WORD(QUALIFY):
 	case WORD(CUBE):
 	case WORD(ROLLUP):
 	case WORD(SETS):
