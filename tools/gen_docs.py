@@ -45,7 +45,66 @@ def errors_page():
     return "".join(out)
 
 
-PAGES = {"docs/errors.md": errors_page}
+def config_page():
+    source = "src/gate/config.def"
+    out = [NOTE.format(source), "# Configuration\n\n",
+           "Keys of `nexus.yaml`, where a dot descends. Each is also an environment variable and a flag; the\n"
+           "later wins: default, file, environment, flag. Values in the file may hold `${NAME}`,\n"
+           "`${NAME:-default}` and `${file:path}`. Unknown keys are refused by name; `nexus check` judges a file.\n\n"
+           "Data sources stand under `sources:`, a list of `name`, `type`, `config`; see [sources](sources.md).\n\n"
+           "| key, flag `--key` | environment | default | meaning |\n|---|---|---|---|\n"]
+    for kind, value in rows(read(source), "NX_CONFIG"):
+        if kind == "group":
+            continue
+        key, type_, fallback, low, high, choices, text = value[:7]
+        env = "NEXUS_" + "".join("_" if c == "." else "_" + c if c.isupper() else c.upper() for c in key)
+        if choices != "NULL":
+            text += " One of " + choices.replace("|", ", ") + "."
+        out.append(f"| `{key}` | `{env}` | {'`' + fallback + '`' if fallback else ''} | {text} |\n")
+    return "".join(out)
+
+
+def source_rows():
+    """The rows of sources.def, the provider macros unrolled."""
+    text = re.sub(r"\\\n\s*", " ", read("src/catalog/sources.def"))
+    text = re.sub(r'",\n\s+"', '", "', text)
+    macros = dict(re.findall(r'#define (NX_\w+) ("[^"]*")', text))
+    body = re.search(r"#define NX_FILES\(provider, group, port, options\)(.*)", text).group(1)
+    lines = []
+    for line in text.split("\n"):
+        m = re.match(r'NX_FILES\("(\w+)", ("[^"]*"), (\d+), (\w+)\)', line)
+        if m:
+            for part in re.findall(r"NX_SOURCE\([^)]*\)", body):
+                part = re.sub(r'provider "(_\w+)"', f'"{m.group(1)}\\1"', part)
+                part = part.replace(" port,", f" {m.group(3)},").replace("(provider,", f'("{m.group(1)}",').replace(" group,", f" {m.group(2)},")
+                lines.append(part)
+        elif not line.startswith("#"):
+            lines.append(line)
+    for line in lines:
+        m = re.match(r"NX_SOURCE\((.*)\)\s*$", line)
+        if m:
+            args = [a.strip() for a in re.findall(r'\s*("(?:[^"\\]|\\.)*"|[^,]+)', m.group(1))]
+            yield [macros.get(a, a).strip('"') for a in args]
+
+
+def sources_page():
+    source = "src/catalog/sources.def"
+    drivers = set(re.findall(r"NX_DRIVER\((\w+)\)", read("src/drivers/drivers.def")))
+    out = [NOTE.format(source + ", src/drivers/drivers.def"), "# Data source types\n\n",
+           "Every `type` the gateway knows. A type whose driver is not built in can be stored and is told as such\n"
+           "(`DRIVER_NOT_BUILT`); `GET /api/v1/drivers` says the same for the running program, with the read-only\n"
+           "layers that hold. *Verified against*: a real server, or nothing yet. Options, types and limits stand in\n"
+           "the driver's page.\n\n"
+           "| type | group | built in | dialect | port | verified against |\n|---|---|---|---|---|---|\n"]
+    for name, group, driver, dialect, port, _, _, proof, note in source_rows():
+        built = driver in drivers
+        page = f"[{driver}](../src/drivers/{driver}/README.md)" if built else "no"
+        out.append(f"| `{name}` | {group} | {page} | {dialect.lower()} | {port if port != '0' else ''} "
+                   f"| {proof + ': ' + note.rstrip('.') if built else ''} |\n")
+    return "".join(out)
+
+
+PAGES = {"docs/errors.md": errors_page, "docs/config.md": config_page, "docs/sources.md": sources_page}
 
 
 def main():
