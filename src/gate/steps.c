@@ -7,6 +7,7 @@
  * encode happen on a worker that holds a connection; finish happens exactly once, whatever came
  * before. A step reads only what earlier steps wrote (see request.h). No connection is ever taken
  * for a statement that has not passed validate. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -347,11 +348,29 @@ void nx_request_reply(struct nx_request *r, int status, const char *content_type
 	nx_http_reply(r->x, status, content_type, body);
 }
 
+/* A thread's buffer goes with the thread. */
+static pthread_key_t buffer_key;
+static pthread_once_t buffer_once = PTHREAD_ONCE_INIT;
+
+static void buffer_done(void *b)
+{
+	nx_buf_done(b);
+}
+
+static void buffer_key_new(void)
+{
+	if (pthread_key_create(&buffer_key, buffer_done))
+		abort(); /* the first key of the process */
+}
+
 struct nx_buf *nx_worker_buffer(void)
 {
 	static _Thread_local struct nx_buf b;
-	if (!b.max)
+	if (!b.max) {
 		nx_buf_init(&b, (size_t)64 << 20);
+		(void)pthread_once(&buffer_once, buffer_key_new);
+		(void)pthread_setspecific(buffer_key, &b);
+	}
 	if (b.cap > (size_t)2 << 20) { /* a huge row once must not be kept for ever */
 		nx_buf_done(&b);
 		nx_buf_init(&b, (size_t)64 << 20);

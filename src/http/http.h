@@ -73,7 +73,8 @@ struct nx_http_stats {
 	uint32_t connections, lent;
 };
 
-/* Binds and starts the loops. */
+/* Binds and starts the loops. *ret is set before the first request can reach the handler, and is NULL
+ * after a failure. */
 NX_NODISCARD enum nx_code nx_http_start(const struct nx_http_config *cfg, struct nx_http **ret,
 					struct nx_error *err);
 uint16_t nx_http_port(const struct nx_http *h, uint32_t listener);

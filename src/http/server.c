@@ -221,14 +221,16 @@ enum nx_code nx_http_start(const struct nx_http_config *given, struct nx_http **
 	for (uint32_t i = 0; !code && i < cfg.nlisten; i++)
 		code = listen_on(h, i, cfg.listen[i], err);
 	h->cfg.listen = NULL;
-	if (!code)
+	if (!code) {
+		*ret = h; /* a handler may look for it before start_loops returns */
 		code = start_loops(h, err);
+	}
 	if (code) {
+		*ret = NULL;
 		quit_and_join(h);
 		destroy(h);
 		return code;
 	}
-	*ret = h;
 	return NX_OK;
 }
 
