@@ -148,6 +148,12 @@ static const char *const pieces[] = {
 	"substring(",
 	"cast(",
 	" COLLATE ",
+	" AS as ",
+	"1e5",
+	"0x1F",
+	".as ",
+	" INTO n ",
+	" rows ",
 };
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)

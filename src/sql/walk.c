@@ -625,8 +625,8 @@ static enum nx_code step_keyword(struct nx_walk *w, uint32_t i, bool *used)
 		begin_from(f);
 		return count_join(w, i);
 	case WORD(JOIN):
-		if (f->clause == NX_C_NONE) /* a hint, or a column of that name */
-			break;
+		if (f->clause == NX_C_NONE || f->clause == NX_C_SELECT)
+			break; /* a hint, or a column of that name */
 		if (before_is(w, i, WORD(ARRAY)) || (i >= 2 && before_is(w, i - 1, WORD(ARRAY)))) {
 			f->clause = NX_C_OTHER;
 			f->expect_table = false;
@@ -894,7 +894,12 @@ static enum nx_code step(struct nx_walk *w)
 	if (f->clause == NX_C_START && !is_op(w, i, '('))
 		return t->kind == NX_T_OP && t->op == ')' ? pop(w, i) : start_query(w, i);
 	if (f->expect_table && !is_op(w, i, '(') && !is_op(w, i, ')')) {
-		/* FROM-first: SELECT may follow at once; `FROM WHERE` is the source's to reject */
+		/* INTO and FOR name no table, whatever seemed to ask for one */
+		if (keyword_place(w, i)) {
+			rc = is_word(w, i, WORD(FOR)) ? check_for(w, i) : apply_rules(w, i);
+			if (rc != NX_OK)
+				return rc;
+		}
 		return step_table(w, i);
 	}
 	if (keyword_place(w, i)) {
