@@ -67,7 +67,7 @@ def config_page():
 def source_rows():
     """The rows of sources.def, the provider macros unrolled."""
     text = re.sub(r"\\\n\s*", " ", read("src/catalog/sources.def"))
-    text = re.sub(r'",\n\s+"', '", "', text)
+    text = re.sub(r',\n\s+', ', ', text)
     macros = dict(re.findall(r'#define (NX_\w+) ("[^"]*")', text))
     body = re.search(r"#define NX_FILES\(provider, group, port, options\)(.*)", text).group(1)
     lines = []
