@@ -237,7 +237,7 @@ def memory(s):
                      f"**{grown:.1f}**", f"<= 20 {verdict(grown <= 20)}", f"{BIG / took / 1e6:.2f}",
                      f"{size / took / 2**20:.0f}"))
     table(f"Memory of all gateway processes, {BIG:,} rows against 10,000",
-          ["source", "10k rows MB", "10M rows MB", "grown MB", "goal", "Mrows/s", "MB/s"], rows)
+          ["source", "10k rows MB", f"{BIG:,} rows MB", "grown MB", "goal", "Mrows/s", "MB/s"], rows)
 
 
 # ---- parquet ----
@@ -250,31 +250,44 @@ def parquet(s):
     d = s.path("parquet")
     os.mkdir(d)
     here = os.path.dirname(os.path.abspath(__file__))
-    make = open(here + "/make_parquet.sql").read().replace("{{rows}}", str(BIG)).replace("{{dir}}", d)
-    copy = open(here + "/copy_json.sql").read().replace("{{dir}}", d)
-    subprocess.run([engine, "--script", "/dev/stdin"], input=make, text=True, check=True)
-    gw = Gateway(s, [source("files", "duckdb", path=d, timeout=900)])
-    theirs, ours, peaks = [], [], []
-    for _ in range(ROUNDS):
+    subprocess.run([engine, "--script", here + "/make_parquet.sql", d, f"rows={BIG}"], check=True,
+                   stdout=subprocess.DEVNULL)
+    copy = s.path("copy.sql")
+    with open(copy, "w") as f:
+        f.write("COPY (SELECT * FROM 'bench.parquet') TO '/dev/null' (FORMAT json);\n")
+    loose = s.path("loose.sql")
+    with open(loose, "w") as f:
+        f.write("SET preserve_insertion_order = false;\n" + open(copy).read())
+
+    def timed(script):
         t = time.perf_counter()
-        subprocess.run([engine, "--script", "/dev/stdin"], input=copy, text=True, check=True)
-        theirs.append(time.perf_counter() - t)
+        subprocess.run([engine, "--script", script, d], check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - t
+
+    gw = Gateway(s, [source("files", "duckdb", path=d, timeout=900)])
+    theirs, unordered, ours, peaks = [], [], [], []
+    for _ in range(ROUNDS + 2):
+        theirs.append(timed(copy))
+        unordered.append(timed(loose))
         peak, took, size = stream_peak(gw, {"dataSource": "files", "sql": "SELECT * FROM bench", "limit": None})
         ours.append(took)
         peaks.append(peak)
     ratio = median([t / o for t, o in zip(theirs, ours)])
+    other = median([t / o for t, o in zip(unordered, ours)])
     peak = median(peaks) / 2**20
     table(f"{BIG:,} rows x 8 columns of Parquet to JSON",
-          ["DuckDB COPY to JSON s", "nexus over HTTP s", "ratio of rows/s", "goal", "peak MB, all processes", "goal"],
-          [(f"{median(theirs):.2f}", f"{median(ours):.2f}", f"**{ratio:.2f}**",
-            f">= 1.2 {verdict(ratio >= 1.2)}", f"{peak:.0f}", f"< 200 {verdict(peak < 200)}")])
+          ["DuckDB COPY to JSON s", "the same, rows in any order s", "nexus over HTTP, in order s", "ratio of rows/s",
+           "goal", "ratio to any order", "peak MB, all processes", "goal"],
+          [(f"{median(theirs):.2f}", f"{median(unordered):.2f}", f"{median(ours):.2f}", f"**{ratio:.2f}**",
+            f">= 1.2 {verdict(ratio >= 1.2)}", f"{other:.2f}", f"{peak:.0f}", f"< 200 {verdict(peak < 200)}")])
 
 
 # ---- many clients ----
 
 def clients(s):
     import resource
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     pg = rig.start_postgres(s)
     env = {**pg["env"], "BENCH_DIR": s.path()}
     subprocess.run(["pgbench", "-i", "-q", "-s", "10"], env=env, check=True, stderr=subprocess.DEVNULL)

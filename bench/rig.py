@@ -1,5 +1,6 @@
 """What the measurements share: servers of our own, the gateway, CPU and memory of processes."""
 
+import glob
 import json
 import os
 import shutil
@@ -33,11 +34,12 @@ def children(pid):
     """pid and all its descendants."""
     found = [pid]
     for p in found:
-        try:
-            with open(f"/proc/{p}/task/{p}/children") as f:
-                found += [int(c) for c in f.read().split()]
-        except OSError:
-            pass
+        for task in glob.glob(f"/proc/{p}/task/*/children"):
+            try:
+                with open(task) as f:
+                    found += [int(c) for c in f.read().split()]
+            except OSError:
+                pass
     return found
 
 
