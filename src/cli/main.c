@@ -21,6 +21,7 @@ static const struct {
 	{ "query", nx_cmd_query, "run one statement on a running gateway" },
 	{ "source", nx_cmd_source, "list, add, test and remove data sources" },
 	{ "token", nx_cmd_token, "issue, list and revoke API keys and tokens" },
+	{ "audit", nx_cmd_audit, "verify the audit log" },
 	{ "check", nx_cmd_check, "judge the configuration and say what each source would do" },
 	{ "bench", nx_cmd_bench, "measure a running gateway with one statement" },
 	{ "version", cmd_version, "print the version" },

@@ -1,14 +1,18 @@
 #include "gate/guard.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "auth/ratelimit.h"
 #include "base/cidr.h"
-#include "gate/request.h"
+#include "gate/api/api.h"
+#include "stats/audit.h"
 
 struct nx_guard {
 	struct nx_ratelimit *principals, *addresses; /* NULL: no limit */
 	struct nx_cidr_list proxies;
+	struct nx_audit *audit; /* NULL: off */
+	bool audit_required;
 };
 
 static enum nx_code make_limit(const struct nx_options *o, const char *rate, const char *burst,
@@ -19,6 +23,25 @@ static enum nx_code make_limit(const struct nx_options *o, const char *rate, con
 		return NX_OK;
 	*ret = nx_ratelimit_new((uint32_t)n, (uint32_t)nx_opt_int(o, burst, 0), 0);
 	return *ret ? NX_OK : nx_fail(err, NX_E_MEMORY, "Out of memory.");
+}
+
+static enum nx_code open_audit(const struct nx_options *o, struct nx_guard *g, struct nx_error *err)
+{
+	if (!nx_opt_bool(o, "audit.enabled", true))
+		return NX_OK;
+	char dir[4096];
+	int n = snprintf(dir, sizeof(dir), "%s/audit", nx_opt_str(o, "dataDir", ".nexus"));
+	if (n < 0 || (size_t)n >= sizeof(dir))
+		return nx_fail(err, NX_E_CONFIG, "dataDir is too long.");
+	bool batch = strcmp(nx_opt_str(o, "audit.sync", ""), "batch") == 0;
+	struct nx_audit_config c = {
+		.dir = dir,
+		.rotate_bytes = (uint64_t)nx_opt_int(o, "audit.rotateBytes", 0),
+		.sync = batch ? NX_AUDIT_SYNC_BATCH : NX_AUDIT_SYNC_OFF,
+		.sql = nx_opt_bool(o, "audit.sql", false),
+	};
+	g->audit_required = nx_opt_bool(o, "audit.required", false);
+	return nx_audit_open(&c, &g->audit, err);
 }
 
 enum nx_code nx_guard_open(const struct nx_options *o, struct nx_guard **ret, struct nx_error *err)
@@ -32,6 +55,8 @@ enum nx_code nx_guard_open(const struct nx_options *o, struct nx_guard **ret, st
 	if (!c)
 		c = nx_cidr_list_parse(nx_str(nx_opt_str(o, "http.trustedProxies", "")),
 				       &g->proxies, err);
+	if (!c)
+		c = open_audit(o, g, err);
 	if (c) {
 		nx_guard_free(g);
 		return c;
@@ -47,6 +72,7 @@ void nx_guard_free(struct nx_guard *g)
 	nx_ratelimit_free(g->principals);
 	nx_ratelimit_free(g->addresses);
 	nx_cidr_list_done(&g->proxies);
+	nx_audit_close(g->audit);
 	free(g);
 }
 
@@ -80,6 +106,7 @@ static uint64_t address_key(const struct nx_request *r)
 static enum nx_code limited(struct nx_request *r, const struct nx_rate *rate)
 {
 	r->retry_s = rate->retry_s;
+	r->unrecorded = !rate->first; /* a flood must not fill the disk, too */
 	return nx_fail(&r->err, NX_E_RATE_LIMITED, "Too many requests; try again in %u s.",
 		       rate->retry_s);
 }
@@ -105,6 +132,16 @@ void nx_guard_failed(struct nx_request *r)
 		r->retry_s = rate.retry_s;
 }
 
+/* Everything that runs a statement or changes something, and everybody who is turned away. */
+static bool recorded(const struct nx_request *r, enum nx_code c)
+{
+	if (!r->route || r->unrecorded)
+		return false;
+	return r->route->kind == NX_ROUTE_QUERY || r->route->method != NX_HTTP_GET ||
+	       r->route->act == nx_act_fetch_next ||
+	       (c >= NX_E_UNAUTHENTICATED && c <= NX_E_RATE_LIMITED);
+}
+
 static void header(struct nx_request *r, const char *name, uint32_t v)
 {
 	char text[12];
@@ -119,6 +156,8 @@ enum nx_code nx_guard_known(struct nx_request *r)
 {
 	const struct nx_guard *g = r->gw->guard;
 	struct nx_rate rate;
+	if (g->audit_required && g->audit && recorded(r, NX_OK) && !nx_audit_ready(g->audit))
+		return nx_fail(&r->err, NX_E_AUDIT_FAILED, "The audit log cannot be written.");
 	if (!g->principals)
 		return NX_OK;
 	bool ok = nx_ratelimit_take(g->principals, r->who.id, r->started, &rate);
@@ -126,4 +165,86 @@ enum nx_code nx_guard_known(struct nx_request *r)
 	header(r, "RateLimit-Remaining", rate.remaining);
 	header(r, "RateLimit-Reset", rate.reset_s);
 	return ok ? NX_OK : limited(r, &rate);
+}
+
+/* ---- the record ---- */
+
+static unsigned layers_of(const struct nx_driver *d)
+{
+	unsigned caps = d ? d->caps : 0;
+	return NX_AUDIT_SHAPE | (caps & NX_CAP_RO_SESSION ? NX_AUDIT_SERVER : 0u) |
+	       (caps & NX_CAP_DESCRIBE ? NX_AUDIT_DESCRIBE : 0u) |
+	       (caps & NX_CAP_ONE_STATEMENT ? NX_AUDIT_ONE_STATEMENT : 0u) |
+	       (caps & NX_CAP_GRANTS ? NX_AUDIT_GRANTS : 0u);
+}
+
+static const char *event_of(const struct nx_route *route)
+{
+	switch (route->right) {
+	case NX_RIGHT_EDIT_SOURCES:
+	case NX_RIGHT_TEST_SOURCES:
+	case NX_RIGHT_EDIT_KEYS:
+		return "admin";
+	default:
+		return route->act == nx_act_query_cancel ? "admin" : "query";
+	}
+}
+
+/* What the request names: the id in its path, or what it makes. Never a cursor's token. */
+static struct nx_str target_of(const struct nx_request *r)
+{
+	if (r->path[0].len && r->route->act != nx_act_fetch_next)
+		return r->path[0];
+	const struct nx_json *name = r->body ? nx_json_get(r->body, "name") : NULL;
+	return name ? name->text : r->args.source;
+}
+
+enum nx_code nx_guard_record(struct nx_request *r, enum nx_code c, int64_t elapsed)
+{
+	struct nx_guard *g = r->gw->guard;
+	if (!g->audit || !recorded(r, c))
+		return NX_OK;
+	struct nx_audit_event e = {
+		.event = event_of(r->route),
+		.action = r->route->id,
+		.role = r->who.name[0] ? nx_role_name(r->who.role) : NULL,
+		.principal = nx_str(r->who.name),
+		.client = r->client,
+		.target = target_of(r),
+		.correlation_id = nx_str(r->correlation),
+		.sql = r->args.sql,
+		.code = c,
+		.rows = r->rows,
+		.bytes = r->bytes,
+		.elapsed_us = (uint64_t)(elapsed / 1000),
+	};
+	if (r->route->kind == NX_ROUTE_QUERY)
+		e.query_id = nx_str(r->job.id);
+	if (r->source) {
+		e.source_id = nx_str(r->source->id);
+		e.source = r->source->name;
+		e.layers = r->args.sql.len ? layers_of(r->source->driver) : 0;
+	}
+	enum nx_code kept = nx_audit_add(g->audit, &e, r->lent ? 200 : 5, NULL);
+	return g->audit_required ? kept : NX_OK;
+}
+
+void nx_guard_metrics(struct nx_guard *g, struct nx_buf *b)
+{
+	struct nx_audit_stats s = { 0 };
+	if (!g->audit)
+		return;
+	nx_audit_stats(g->audit, &s);
+	nx_buf_printf(b,
+		      "# HELP nexus_audit_records_total Audit records written.\n"
+		      "# TYPE nexus_audit_records_total counter\n"
+		      "nexus_audit_records_total %llu\n"
+		      "# HELP nexus_audit_lost_total Audit records that could not be kept.\n"
+		      "# TYPE nexus_audit_lost_total counter\n"
+		      "nexus_audit_lost_total %llu\n"
+		      "# HELP nexus_audit_failures_total Writes of the audit log that failed.\n"
+		      "# TYPE nexus_audit_failures_total counter\n"
+		      "nexus_audit_failures_total %llu\n",
+		      (unsigned long long)s.written, (unsigned long long)s.lost,
+		      (unsigned long long)s.failures);
 }

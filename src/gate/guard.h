@@ -1,8 +1,10 @@
 /* What stands at the door besides the credentials: where a request really comes from and how many
- * may come. Threads: any; nothing here blocks. */
+ * may come, and the record of what they did. Threads: any; only nx_guard_record may wait, and only
+ * while the audit log cannot keep up: some milliseconds on an event loop. */
 #ifndef NX_GATE_GUARD_H
 #define NX_GATE_GUARD_H
 
+#include "nexus/buf.h"
 #include "nexus/error.h"
 #include "nexus/option.h"
 
@@ -18,7 +20,12 @@ void nx_guard_free(struct nx_guard *g); /* NULL is fine */
 NX_NODISCARD enum nx_code nx_guard_arrive(struct nx_request *r);
 /* The credentials were refused: counts against the address. */
 void nx_guard_failed(struct nx_request *r);
-/* r->who is known: takes one of its requests, or RATE_LIMITED. */
+/* r->who is known: takes one of its requests, or RATE_LIMITED; AUDIT_FAILED when what it would do
+ * must be recorded and cannot be. */
 NX_NODISCARD enum nx_code nx_guard_known(struct nx_request *r);
+/* At the end, with the outcome: the audit record. Only with audit.required can it be AUDIT_FAILED. */
+NX_NODISCARD enum nx_code nx_guard_record(struct nx_request *r, enum nx_code c, int64_t elapsed);
+/* Adds the metrics of the audit log. */
+void nx_guard_metrics(struct nx_guard *g, struct nx_buf *b);
 
 #endif

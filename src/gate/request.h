@@ -70,6 +70,7 @@ struct nx_request {
 	struct nx_str client; /* address: the peer's, or the one a trusted proxy gives */
 	struct nx_principal who;
 	uint32_t retry_s;     /* of RATE_LIMITED; else 0 */
+	bool unrecorded;      /* one of many refusals: counted, not audited */
 
 	/* resolve */
 	const struct nx_data_source *source; /* referenced until finish */

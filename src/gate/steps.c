@@ -458,6 +458,9 @@ static void record_query(struct nx_request *r, enum nx_code c, int64_t elapsed)
 static void finish(struct nx_request *r, enum nx_code c)
 {
 	int64_t elapsed = nx_now() - r->started;
+	enum nx_code unkept = nx_guard_record(r, c, elapsed);
+	if (!c && unkept && !nx_http_began(r->x))
+		c = nx_fail(&r->err, unkept, "The audit log cannot be written.");
 	if (c) {
 		nx_metrics_error(c);
 		if (r->err.detail[0] || nx_code_http(c) >= 500)

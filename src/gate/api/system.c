@@ -1,6 +1,7 @@
 /* Health, metrics, counters. */
 #include "base/clock.h"
 #include "gate/api/api.h"
+#include "gate/guard.h"
 #include "stats/metrics.h"
 
 enum nx_code nx_act_livez(struct nx_request *r)
@@ -139,6 +140,7 @@ enum nx_code nx_act_metrics(struct nx_request *r)
 	count(&b, "nexus_http_received_bytes_total", "Bytes read from clients.", h.bytes_in);
 	count(&b, "nexus_http_sent_bytes_total", "Bytes written to clients.", h.bytes_out);
 	gauge(&b, "nexus_cursors_open", "Open cursors.", nx_cursors_open(r->gw->cursors));
+	nx_guard_metrics(r->gw->guard, &b);
 	struct pools *p = nx_arena_zalloc(r->arena, sizeof(*p));
 	if (p) {
 		nx_exec_pools(r->gw->exec, take_pool, p);
