@@ -202,7 +202,8 @@ static void enqueue(struct nx_exec *e, struct nx_job *j)
 
 enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error *err)
 {
-	j->exec = e;
+	if (j->exec != e) /* submitted again: a cancel may be reading it */
+		j->exec = e;
 	j->pool = NULL;
 	j->lease = NULL;
 	j->permit = j->streaming = j->stream_permit = false;

@@ -220,10 +220,10 @@ static void run_query(struct nx_job *j);
 static enum nx_code lend(struct nx_request *r, void (*run)(struct nx_job *j),
 			 const struct nx_data_source *source)
 {
-	r->job.exec = r->gw->exec;
 	r->job.run = run;
 	r->job.source = source;
 	if (!r->lent) {
+		r->job.exec = r->gw->exec; /* once: a hang-up may read it from now on */
 		if (!nx_http_on_hangup(r->x, on_hangup, r))
 			return nx_fail(&r->err, NX_E_CLIENT_GONE, "The client left.");
 		nx_http_on_stall(r->x, on_stall, r);

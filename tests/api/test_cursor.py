@@ -5,7 +5,7 @@ import servers
 from nxtest import SLOW, Gateway, case, check, configure, eq, gateway, main, until
 from sample import ROWS, sqlite_source
 
-configure({"query": {"cursorTtl": 2, "maxCursors": 5}},
+configure({"query": {"cursorTtl": 2 * SLOW, "maxCursors": 5}},
           sources=lambda: [sqlite_source(), servers.postgres().source("pg")])
 
 
