@@ -114,8 +114,8 @@ tools:
     statement: SELECT abalance FROM pgbench_accounts WHERE aid = $1
 """)
     port = int(pg["NX_PG_PORT"]) + 2
-    p = subprocess.Popen([exe, "--tools-file", conf, "--port", str(port), "--address", "127.0.0.1",
-                          "--enable-api", "--log-level", "ERROR"],
+    p = subprocess.Popen([exe, "--config", conf, "--port", str(port), "--address", "127.0.0.1",
+                          "--enable-api", "--disable-version-check", "--log-level", "ERROR"],
                          stdout=subprocess.DEVNULL, stderr=open(s.path("toolbox.log"), "w"))
     s.defer(lambda: (p.terminate(), p.wait()))
     time.sleep(2)

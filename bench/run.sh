@@ -3,4 +3,5 @@
 # Arguments name sections (point rows memory parquet clients start); none means all.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+bench/fetch-toolbox.sh || echo "bench: without MCP Toolbox" >&2
 exec python3 bench/bench.py "$@"
