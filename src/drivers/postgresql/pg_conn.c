@@ -4,6 +4,7 @@
  * option, so RESET ALL and DISCARD ALL come back to it, and the server's own report is checked
  * before the connection is used. */
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -237,6 +238,16 @@ static enum nx_code ask_read_only(struct pg_conn *c, int64_t deadline, struct nx
 	return nx_fail(err, NX_E_SOURCE_DOWN, "The source did not accept a read-only session.");
 }
 
+/* From here on libpq reads nothing: recv() may wait, bounded. Whoever must not says MSG_DONTWAIT.
+ * Failure costs speed only: recv() then answers at once. */
+static void may_wait_in_recv(int fd)
+{
+	struct timeval wait = { .tv_sec = PG_RECV_WAIT / INT64_C(1000000000) };
+	int flags = fcntl(fd, F_GETFL);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) == 0 && flags >= 0)
+		(void)!fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
+}
+
 enum nx_code pg_connect(struct nx_source *ns, int64_t deadline, struct nx_conn **ret,
 			struct nx_error *err)
 {
@@ -262,6 +273,8 @@ enum nx_code pg_connect(struct nx_source *ns, int64_t deadline, struct nx_conn *
 	if (!code) {
 		c->fd = PQsocket(c->pg);
 		c->ssl = PQsslStruct(c->pg, "OpenSSL");
+		if (!c->ssl)
+			may_wait_in_recv(c->fd);
 		const char *enc = PQparameterStatus(c->pg, "server_encoding");
 		c->sql_ascii = !enc || strcmp(enc, "SQL_ASCII") == 0;
 		if (PQserverVersion(c->pg) < 140000)

@@ -165,6 +165,7 @@ struct pg_conn {
 	char tx;        /* ReadyForQuery: I idle, T in transaction, E failed transaction */
 	uint32_t unsynced; /* Sync messages sent and not yet answered */
 	bool broken;
+#define PG_RECV_WAIT INT64_C(1000000000) /* ns a blocking recv() waits at most */
 	bool fresh; /* a request has just been sent: the answer is not here yet */
 	bool sql_ascii; /* text is not known to be UTF-8 */
 	uint64_t nstmts; /* for names */

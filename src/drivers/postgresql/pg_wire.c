@@ -260,10 +260,21 @@ static enum nx_code fill(struct pg_conn *c, size_t need, int64_t until, bool *re
 		c->broken = true;
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	}
-	/* Right after a request, to ask the socket first would be a system call for nothing. */
-	bool ask = !c->fresh || c->ssl || !until;
+	/* Right after a request, to ask the socket first would be a system call for nothing, and to
+	 * wait inside recv() saves the one for poll(). The socket's own time-out is PG_RECV_WAIT. */
+	bool fresh = c->fresh && !c->ssl && until;
 	c->fresh = false;
-	for (;; ask = true) {
+	if (fresh && until - nx_now() > PG_RECV_WAIT) {
+		ssize_t n = recv(c->fd, in->buf + in->end, in->cap - in->end, 0);
+		if (n > 0) {
+			in->end += (size_t)n;
+			return NX_OK;
+		}
+		if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			return lost(c, "receive", n == 0 ? 0 : errno, err);
+		fresh = false;
+	}
+	for (bool ask = !fresh;; ask = true) {
 		ssize_t n = ask ? raw_recv(c, in->buf + in->end, in->cap - in->end) : -1;
 		if (n > 0) {
 			in->end += (size_t)n;
