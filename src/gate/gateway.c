@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/net.h"
 #include "gate/guard.h"
 #include "gate/request.h"
 #include "store/vault.h"
@@ -302,7 +303,10 @@ enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
 	gw->max_sql = (uint32_t)nx_opt_int(o, "query.maxBytes", 102400);
 	gw->log_queries = nx_opt_bool(o, "log.queries", false);
 
-	enum nx_code c = init_drivers(err);
+	enum nx_code c = nx_net_policy(nx_str(nx_opt_str(o, "network.allow", "")),
+				       nx_str(nx_opt_str(o, "network.deny", "")), err);
+	if (!c)
+		c = init_drivers(err);
 	if (!c)
 		c = open_store(gw, err);
 	if (!c)

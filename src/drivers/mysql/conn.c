@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "nexus/buf.h"
+#include "nexus/net.h"
 
 #define SECOND INT64_C(1000000000)
 #define MS INT64_C(1000000)
@@ -171,21 +172,70 @@ static bool set_options(MYSQL *my, const struct my_source *s, int64_t deadline)
 	       !mysql_optionsv(my, MARIADB_OPT_RESTRICTED_AUTH, auth) && set_ssl(my, s);
 }
 
+/* The name is resolved and judged here first. With nothing to verify the library gets the very
+ * address; for a certificate it needs the name and resolves again, so who answered is judged, too,
+ * when the library first waits for it: before a password is sent, for the certificate comes first. */
+static enum nx_code find_host(const struct my_source *s, struct nx_net_addrs *ret,
+			      struct nx_error *err)
+{
+	enum nx_code code = nx_net_resolve(s->host, ret, err);
+	if (!code && ret->n == 0)
+		return nx_fail(err, NX_E_CONFIG_INVALID, "host is a name or an address.");
+	return code;
+}
+
+static bool same_host(MYSQL *my, bool *judged, struct nx_error *err)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	int fd = mysql_get_socket(my);
+	if (*judged || fd < 0 || getpeername(fd, (struct sockaddr *)&sa, &len) != 0)
+		return true; /* not connected yet */
+	*judged = true;
+	if (nx_net_peer(fd, err) == NX_OK)
+		return true;
+	shutdown(fd, SHUT_RDWR);
+	return false;
+}
+
 static enum nx_code login(const struct my_source *s, int64_t deadline, MYSQL **ret,
 			  struct nx_error *err)
 {
-	MYSQL *my = mysql_init(NULL);
-	if (!my || !set_options(my, s, deadline)) {
+	struct nx_net_addrs a;
+	enum nx_code code = find_host(s, &a, err);
+	if (code)
+		return code;
+	MYSQL *my = NULL, *done = NULL;
+	for (uint32_t i = 0; i < a.n && !done; i++) {
 		mysql_close(my);
-		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+		my = mysql_init(NULL);
+		if (!my || !set_options(my, s, deadline)) {
+			mysql_close(my);
+			return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+		}
+		bool judged = false, good = true;
+		const char *host = s->ssl == MY_SSL_VERIFY ? s->host : a.text[i];
+		int status = mysql_real_connect_start(&done, my, host, s->user, s->password,
+						      s->database, s->port, NULL, 0);
+		while (status && good) {
+			good = same_host(my, &judged, err);
+			int got = good ? wait_for(my, status, deadline) : MYSQL_WAIT_TIMEOUT;
+			status = mysql_real_connect_cont(&done, my, got);
+		}
+		while (status) /* denied: the socket is shut, the library winds up */
+			status = mysql_real_connect_cont(&done, my, MYSQL_WAIT_TIMEOUT);
+		if (done && !same_host(my, &judged, err))
+			good = false;
+		if (!good) {
+			mysql_close(my);
+			return NX_E_HOST_DENIED;
+		}
+		/* another address helps only where nobody answered */
+		if (!done && (s->ssl == MY_SSL_VERIFY || judged || nx_now() >= deadline))
+			break;
 	}
-	MYSQL *done = NULL;
-	int status = mysql_real_connect_start(&done, my, s->host, s->user, s->password, s->database,
-					      s->port, NULL, 0);
-	while (status)
-		status = mysql_real_connect_cont(&done, my, wait_for(my, status, deadline));
 	if (!done) {
-		enum nx_code code = fail_at(my, deadline, MY_AT_CONNECT, err);
+		code = fail_at(my, deadline, MY_AT_CONNECT, err);
 		mysql_close(my);
 		return code;
 	}

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "nexus/net.h"
 #include "pg_int.h"
 
 /* A file that cannot exist: libpq takes "" as "not given" and would look into $HOME. */
@@ -135,11 +136,38 @@ static void drop_notice(void *arg, const PGresult *res)
 	(void)res;
 }
 
-static PGconn *start(const struct pg_source *s)
+/* libpq tries the addresses in order. It connects to hostaddr and verifies the certificate against
+ * host, which must be given once for each. */
+struct where {
+	char hosts[NX_NET_MAX * 256], addrs[NX_NET_MAX * (NX_NET_ADDR_LEN + 1)];
+};
+
+static enum nx_code find_hosts(const char *host, struct where *ret, struct nx_error *err)
+{
+	struct nx_net_addrs a;
+	if (strlen(host) > 254 || strchr(host, ','))
+		return nx_fail(err, NX_E_CONFIG_INVALID, "host is one name or address.");
+	enum nx_code c = nx_net_resolve(host, &a, err);
+	if (c)
+		return c;
+	ret->addrs[0] = '\0';
+	size_t h = (size_t)snprintf(ret->hosts, sizeof(ret->hosts), "%s", host), at = 0;
+	for (uint32_t i = 0; i < a.n; i++) {
+		const char *comma = i ? "," : "";
+		at += (size_t)snprintf(ret->addrs + at, sizeof(ret->addrs) - at, "%s%s", comma,
+				       a.text[i]);
+		if (i)
+			h += (size_t)snprintf(ret->hosts + h, sizeof(ret->hosts) - h, ",%s", host);
+	}
+	return NX_OK;
+}
+
+static PGconn *start(const struct pg_source *s, const struct where *w)
 {
 	const struct nx_options *o = s->opts;
 	const char *const kv[][2] = {
-		{ "host", nx_opt_str(o, "host", "localhost") },
+		{ "host", w->hosts },
+		{ "hostaddr", w->addrs[0] ? w->addrs : NULL },
 		{ "port", s->port },
 		{ "dbname", nx_opt_str(o, "database", "postgres") },
 		{ "user", nx_opt_str(o, "username", "postgres") },
@@ -263,8 +291,11 @@ enum nx_code pg_connect(struct nx_source *ns, int64_t deadline, struct nx_conn *
 	nx_buf_init(&c->out, PG_OUT_MAX);
 	nx_buf_init(&c->stream.json, PG_MSG_MAX);
 	enum nx_code code = pg_cache_init(&c->cache, s->nstmts, err);
+	struct where w;
+	if (!code)
+		code = find_hosts(nx_opt_str(s->opts, "host", "localhost"), &w, err);
 	if (!code) {
-		c->pg = start(s);
+		c->pg = start(s, &w);
 		code = c->pg ? handshake(c->pg, deadline, err)
 			     : nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	}
