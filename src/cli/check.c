@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/net.h"
 #include "cli/client.h"
 #include "exec/exec.h"
 #include "store/store.h"
@@ -79,8 +80,11 @@ int nx_cmd_check(struct nx_cli *cli)
 	struct nx_store *store = NULL;
 	struct nx_catalog *cat = NULL;
 	struct nx_error err;
-	bool ok = nx_store_open(":memory:", &store, &err) == NX_OK &&
-		  nx_catalog_open(store, no_key, &cat, &err) == NX_OK;
+	bool ok =
+		nx_net_policy(nx_str(nx_opt_str(cfg.values, "network.allow", "")),
+			      nx_str(nx_opt_str(cfg.values, "network.deny", "")), &err) == NX_OK &&
+		nx_store_open(":memory:", &store, &err) == NX_OK &&
+		nx_catalog_open(store, no_key, &cat, &err) == NX_OK;
 	if (!ok)
 		fprintf(stderr, "nexus: %s\n", err.message);
 	for (const struct nx_json *s = cfg.sources && ok ? cfg.sources->first : NULL; s;

@@ -24,6 +24,7 @@ static const struct {
 	{ "audit", nx_cmd_audit, "verify the audit log" },
 	{ "check", nx_cmd_check, "judge the configuration and say what each source would do" },
 	{ "bench", nx_cmd_bench, "measure a running gateway with one statement" },
+	{ "vault", nx_cmd_vault, "give the vault another key" },
 	{ "version", cmd_version, "print the version" },
 };
 

@@ -17,6 +17,7 @@
 #define NX_VAULT_MAX (1u << 20) /* bytes of plain text */
 
 struct nx_vault;
+struct nx_store;
 
 /* 32 bytes as 64 hex digits or as base64 (plain or URL alphabet, padding optional), blanks around it
  * ignored. CONFIG otherwise; the message never shows the text. */
@@ -38,5 +39,10 @@ NX_NODISCARD enum nx_code nx_vault_seal(const struct nx_vault *v, struct nx_str 
 NX_NODISCARD enum nx_code nx_vault_open(const struct nx_vault *v, struct nx_str owner,
 					struct nx_str sealed, struct nx_arena *a, struct nx_str *ret,
 					struct nx_error *err);
+
+/* Seals everything in the store anew, in one transaction: all or nothing, also in a crash. *ret: the
+ * number of texts. For a store that no gateway uses: a running one would keep the old key. */
+NX_NODISCARD enum nx_code nx_store_reseal(struct nx_store *s, const struct nx_vault *from,
+					  const struct nx_vault *to, uint32_t *ret, struct nx_error *err);
 
 #endif
