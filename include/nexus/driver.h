@@ -124,6 +124,14 @@ struct nx_driver {
 	enum nx_code (*query)(struct nx_conn *c, const struct nx_query *q, struct nx_stream **ret,
 			      enum nx_conn_state *ret_state, struct nx_error *err);
 
+	/* Optional, may be NULL. Sends the first of n pure queries (1 <= n <= 64) in one go and returns
+	 * how many: 0 when none can be (not prepared here yet, not pure, the connection is not idle).
+	 * Their answers are then taken by query() with the same queries in the same order, each
+	 * stream released before the next. An error of one leaves the others alone, but what costs
+	 * the connection (a cancel, an early release, a lost peer) fails those after it with
+	 * SOURCE_LOST: they are safe to run again. Bounded by the deadline of the first. */
+	uint32_t (*pipeline)(struct nx_conn *c, const struct nx_query *const *q, uint32_t n);
+
 	/* stream: required but where said */
 	const struct nx_schema *(*schema)(struct nx_stream *st); /* valid until release */
 	/* Next batch; nrows 0 is the end. After an error only release() may follow. The limits are

@@ -95,6 +95,13 @@ NX_NODISCARD enum nx_code nx_job_connect(struct nx_job *j, struct nx_conn **ret,
 void nx_job_drop(struct nx_job *j, enum nx_conn_state state);
 /* As drop but keeps the permit, for a retry on a new connection. */
 void nx_job_retry(struct nx_job *j);
+/* Jobs that wait for a permit of j's source, taken out of the queue to run on j's connection and worker:
+ * at most max, and a fair share of those waiting. They hold no permit; each is ended by nx_job_end or
+ * goes back by nx_job_requeue. `fits` runs under the lock and must only look. On the worker. */
+uint32_t nx_job_peers(struct nx_job *j, bool (*fits)(const struct nx_job *j), struct nx_job **out,
+		      uint32_t max);
+/* A peer that was not run goes to the head of its queue. */
+void nx_job_requeue(struct nx_job *j);
 /* The client is slow: leave the quick budgets (see above). On the worker. */
 void nx_job_stalled(struct nx_job *j);
 /* The job is over: its connection goes as in nx_job_drop, and `j` may be freed afterwards. */

@@ -373,6 +373,53 @@ void nx_job_adopt(struct nx_job *j, struct nx_lease *l, int64_t deadline)
 	pthread_mutex_unlock(&j->exec->lock);
 }
 
+uint32_t nx_job_peers(struct nx_job *j, bool (*fits)(const struct nx_job *j), struct nx_job **out,
+		      uint32_t max)
+{
+	struct nx_exec *e = j->exec;
+	struct nx_pool *p = j->pool;
+	uint32_t n = 0;
+	pthread_mutex_lock(&e->lock);
+	/* Twice a fair share: a connection that comes later finds others waiting, and the fewer
+	 * round trips, the less there is to do for all. */
+	uint32_t share = p->active ? 2 * p->waiting.n / p->active : 0;
+	if (share > max)
+		share = max;
+	for (struct nx_job *w = p->waiting.head, *next; w && n < share; w = next) {
+		next = w->q_next;
+		if (atomic_load(&w->cancelled) || !fits(w))
+			break; /* order is kept: nobody is overtaken */
+		take(&p->waiting, w);
+		w->where = PLACE_RUNNING;
+		out[n++] = w;
+	}
+	pthread_mutex_unlock(&e->lock);
+	return n;
+}
+
+void nx_job_requeue(struct nx_job *j)
+{
+	struct nx_exec *e = j->exec;
+	struct nx_pool *p = j->pool;
+	pthread_mutex_lock(&e->lock);
+	if (atomic_load(&j->cancelled)) { /* runs only to answer */
+		make_ready(e, j);
+	} else {
+		j->where = PLACE_WAITING;
+		j->q_prev = NULL;
+		j->q_next = p->waiting.head;
+		if (p->waiting.head)
+			p->waiting.head->q_prev = j;
+		else
+			p->waiting.tail = j;
+		p->waiting.head = j;
+		p->waiting.n++;
+		grant(e, p);
+	}
+	wake_worker(e);
+	pthread_mutex_unlock(&e->lock);
+}
+
 void nx_job_stalled(struct nx_job *j)
 {
 	struct nx_exec *e = j->exec;

@@ -9,6 +9,7 @@
 #include "sql/gate.h"
 
 struct nx_request;
+struct nx_train;
 
 enum nx_route_kind { NX_ROUTE_LOOP, NX_ROUTE_WORK, NX_ROUTE_QUERY };
 enum nx_body { NX_BODY_NONE, NX_BODY_SOURCE, NX_BODY_QUERY, NX_BODY_FETCH, NX_BODY_VALIDATE,
@@ -77,9 +78,12 @@ struct nx_request {
 
 	/* validate */
 	struct nx_verdict verdict;
+	uint32_t verdict_slot; /* where the cache keeps it; NX_NO_SLOT: nowhere */
+	bool quick;            /* it has been quick so far: see nx_verdicts_learn */
 
 	/* route */
 	struct nx_job job;
+	struct nx_train *train; /* it runs in; NULL: alone */
 
 	/* run */
 	struct nx_conn *conn;
@@ -117,6 +121,15 @@ enum nx_code nx_run_retrying(struct nx_request *r,
 			     enum nx_code (*open)(struct nx_request *r, struct nx_error *err));
 void nx_request_query(struct nx_request *r, struct nx_query *ret);
 
+enum nx_code nx_step_run_on(struct nx_request *r, struct nx_conn *conn);
+void nx_finish_answer(struct nx_request *r, enum nx_code c);
+void nx_finish_end(struct nx_request *r);
+
+/* train.c */
+bool nx_train_may_lead(const struct nx_request *r);
+void nx_train_run(struct nx_request *r);
+void nx_train_stalled(struct nx_train *t);
+
 /* stream.c: the encode step */
 enum nx_code nx_step_encode(struct nx_request *r);
 void nx_request_meta(const struct nx_request *r, const struct nx_error *err, struct nx_result_meta *ret,
@@ -146,8 +159,12 @@ extern const uint32_t nx_field_count;
 /* verdicts.c */
 struct nx_verdicts *nx_verdicts_new(void);
 void nx_verdicts_free(struct nx_verdicts *v);
+#define NX_NO_SLOT UINT32_MAX
 bool nx_verdicts_get(struct nx_verdicts *v, enum nx_dialect d, uint32_t policy, const char *placeholder,
-		     struct nx_str sql, struct nx_arena *a, struct nx_verdict *ret);
+		     struct nx_str sql, struct nx_arena *a, struct nx_verdict *ret,
+		     uint32_t *ret_slot, bool *ret_quick);
+/* How a run went. A statement is quick after 16 good runs in a row or so, and no longer after a bad one. */
+void nx_verdicts_learn(struct nx_verdicts *v, uint32_t slot, bool quick);
 void nx_verdicts_put(struct nx_verdicts *v, enum nx_dialect d, uint32_t policy,
 		     const char *placeholder, struct nx_str sql, const struct nx_verdict *verdict);
 

@@ -178,7 +178,7 @@ enum nx_code nx_step_validate(struct nx_request *r)
 	enum nx_code c = NX_OK;
 	bool cached = r->route->body != NX_BODY_VALIDATE &&
 		      nx_verdicts_get(r->gw->verdicts, d, policy, placeholder, r->args.sql,
-				      r->arena, &r->verdict);
+				      r->arena, &r->verdict, &r->verdict_slot, &r->quick);
 	if (!cached) {
 		struct nx_gate_policy p = { .allow_metadata = s->allow_metadata,
 					    .table_paths = files,
@@ -210,6 +210,8 @@ static void on_hangup(void *arg)
 static void on_stall(void *arg)
 {
 	struct nx_request *r = arg;
+	if (r->train)
+		nx_train_stalled(r->train);
 	nx_job_stalled(&r->job);
 }
 
@@ -314,6 +316,19 @@ enum nx_code nx_run_retrying(struct nx_request *r,
 	}
 }
 
+/* On a connection that somebody else leased: no retry, the caller puts the job back instead. */
+enum nx_code nx_step_run_on(struct nx_request *r, struct nx_conn *conn)
+{
+	int64_t t = nx_now();
+	r->t_route = t - r->started - r->t_auth - r->t_validate;
+	r->conn = conn;
+	enum nx_code c = open_query(r, &r->err);
+	if (c)
+		r->stream = NULL;
+	r->t_run = nx_now() - t;
+	return c;
+}
+
 enum nx_code nx_step_run(struct nx_request *r)
 {
 	int64_t t = nx_now();
@@ -330,6 +345,9 @@ static void run_query(struct nx_job *j)
 	enum nx_code c = NX_OK;
 	if (r->route->act) {
 		c = r->route->act(r);
+	} else if (nx_train_may_lead(r)) {
+		nx_train_run(r);
+		return;
 	} else {
 		c = nx_step_run(r);
 		if (!c)
@@ -453,9 +471,15 @@ static void record_query(struct nx_request *r, enum nx_code c, int64_t elapsed)
 		       h.status, (unsigned long long)r->rows, (double)elapsed / 1e6, r->job.id);
 }
 
-/* Exactly once per request: answers if nothing has, gives everything back, counts. After it the
- * request does not exist any more. */
-static void finish(struct nx_request *r, enum nx_code c)
+/* A statement of few rows that took little time may share a round trip with others (train.c). */
+static void learn(struct nx_request *r, enum nx_code c)
+{
+	bool quick = !c && r->rows <= 100 && !r->has_more && r->t_run < 5 * NX_MS;
+	nx_verdicts_learn(r->gw->verdicts, r->verdict_slot, quick);
+}
+
+/* Exactly once per request: answers if nothing has, counts. */
+void nx_finish_answer(struct nx_request *r, enum nx_code c)
 {
 	int64_t elapsed = nx_now() - r->started;
 	enum nx_code unkept = nx_guard_record(r, c, elapsed);
@@ -467,8 +491,10 @@ static void finish(struct nx_request *r, enum nx_code c)
 			nx_log_error(nx_code_http(c) == 500 ? NX_LOG_ERROR : NX_LOG_WARN, "request",
 				     r->correlation, &r->err);
 	}
-	if (r->route && r->route->kind == NX_ROUTE_QUERY && r->args.sql.ptr)
+	if (r->route && r->route->kind == NX_ROUTE_QUERY && r->args.sql.ptr) {
 		record_query(r, c, elapsed);
+		learn(r, c);
+	}
 	nx_metrics_request(r->status ? r->status : nx_code_http(c), elapsed);
 	if (c && !nx_http_began(r->x))
 		reply_error(r);
@@ -478,12 +504,23 @@ static void finish(struct nx_request *r, enum nx_code c)
 	nx_buf_done(&r->packed);
 	if (r->source)
 		nx_data_source_unref(r->source);
+}
+
+/* Gives everything back. After it the request does not exist any more. */
+void nx_finish_end(struct nx_request *r)
+{
 	if (!r->lent)
 		return;
 	struct nx_http_exchange *x = r->x;
 	if (atomic_load(&r->job.state) != NX_JOB_RECEIVED)
 		nx_job_end(&r->job, r->conn_state);
 	nx_http_done(x); /* r is gone */
+}
+
+static void finish(struct nx_request *r, enum nx_code c)
+{
+	nx_finish_answer(r, c);
+	nx_finish_end(r);
 }
 
 /* ---- the loop's side ---- */
@@ -537,6 +574,7 @@ enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx)
 	r->http = nx_http_request(x);
 	r->arena = a;
 	r->started = nx_now();
+	r->verdict_slot = NX_NO_SLOT;
 	nx_error_clear(&r->err);
 	atomic_init(&r->job.cancelled, NX_OK);
 	atomic_init(&r->job.state, NX_JOB_RECEIVED);

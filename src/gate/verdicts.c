@@ -2,6 +2,7 @@
  * the cache can never turn a refusal into anything else. Direct-mapped and bounded; a collision
  * replaces. The key is compared in full: a hash alone decides nothing. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "gate/request.h"
@@ -19,9 +20,12 @@ struct slot {
 	bool pure;
 };
 
+enum { QUICK_MAX = 32, QUICK_FROM = 16 };
+
 struct nx_verdicts {
 	pthread_mutex_t lock[SHARDS];
 	struct slot slot[SLOTS];
+	_Atomic int quick[SLOTS]; /* 0..QUICK_MAX; outside the locks: it is only advice */
 };
 
 struct nx_verdicts *nx_verdicts_new(void)
@@ -58,7 +62,7 @@ static bool matches(const struct slot *s, uint64_t h, enum nx_dialect d, uint32_
 
 bool nx_verdicts_get(struct nx_verdicts *v, enum nx_dialect d, uint32_t policy,
 		     const char *placeholder, struct nx_str sql, struct nx_arena *a,
-		     struct nx_verdict *ret)
+		     struct nx_verdict *ret, uint32_t *ret_slot, bool *ret_quick)
 {
 	uint64_t h = key_hash(d, policy, sql);
 	const struct slot *s = &v->slot[h % SLOTS];
@@ -72,6 +76,9 @@ bool nx_verdicts_get(struct nx_verdicts *v, enum nx_dialect d, uint32_t policy,
 			*ret = (struct nx_verdict){
 				.kind = s->kind, .sql = send, .nparams = s->nparams, .pure = s->pure
 			};
+			*ret_slot = (uint32_t)(h % SLOTS);
+			*ret_quick = atomic_load_explicit(&v->quick[h % SLOTS],
+							  memory_order_relaxed) >= QUICK_FROM;
 			hit = true;
 		}
 	}
@@ -112,5 +119,17 @@ void nx_verdicts_put(struct nx_verdicts *v, enum nx_dialect d, uint32_t policy,
 	struct slot *s = &v->slot[h % SLOTS];
 	free(s->text);
 	*s = fresh;
+	atomic_store_explicit(&v->quick[h % SLOTS], 0, memory_order_relaxed);
 	pthread_mutex_unlock(lock);
+}
+
+void nx_verdicts_learn(struct nx_verdicts *v, uint32_t slot, bool quick)
+{
+	if (slot == NX_NO_SLOT)
+		return;
+	_Atomic int *q = &v->quick[slot];
+	int now = atomic_load_explicit(q, memory_order_relaxed);
+	int then = !quick ? now / 2 : now < QUICK_MAX ? now + 1 : now;
+	if (then != now)
+		atomic_store_explicit(q, then, memory_order_relaxed);
 }

@@ -29,7 +29,7 @@ static struct {
 	struct histogram query;
 	struct histogram step[NX_STEP_COUNT];
 	counter queries[NX_METRIC_TYPES][NX_OUTCOME_COUNT];
-	counter rows, bytes, cache_hits, cache_misses;
+	counter rows, bytes, cache_hits, cache_misses, pipelined;
 	counter errors[NX_CODE_COUNT];
 } m;
 
@@ -94,6 +94,11 @@ void nx_metrics_error(enum nx_code code)
 {
 	if (code > NX_OK && code < NX_CODE_COUNT)
 		ADD(m.errors[code], 1);
+}
+
+void nx_metrics_pipelined(uint32_t statements)
+{
+	ADD(m.pipelined, statements);
 }
 
 void nx_metrics_cache(bool hit)
@@ -180,6 +185,8 @@ void nx_metrics_write(struct nx_buf *b, const char *(*type_name)(uint32_t index)
 	       GET(m.cache_hits));
 	single(b, "nexus_verdict_cache_misses_total", "counter", "Statements judged anew.",
 	       GET(m.cache_misses));
+	single(b, "nexus_pipelined_statements_total", "counter",
+	       "Statements that shared a round trip with others.", GET(m.pipelined));
 	help(b, "nexus_errors_total", "counter", "Errors by code, refusals included.");
 	for (int c = 1; c < NX_CODE_COUNT; c++) {
 		uint64_t v = GET(m.errors[c]);

@@ -28,6 +28,7 @@ void nx_metrics_query(uint32_t type_index, enum nx_outcome o, int64_t elapsed_ns
 void nx_metrics_step(enum nx_stat_step s, int64_t elapsed_ns);
 void nx_metrics_error(enum nx_code code);
 void nx_metrics_cache(bool hit);
+void nx_metrics_pipelined(uint32_t statements);
 
 /* `type_name` gives the label of a type index. */
 void nx_metrics_write(struct nx_buf *out, const char *(*type_name)(uint32_t index), uint32_t ntypes);

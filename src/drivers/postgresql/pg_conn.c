@@ -409,7 +409,7 @@ enum nx_code pg_reset(struct nx_conn *nc, int64_t deadline, struct nx_error *err
 
 enum nx_conn_state pg_conn_state(const struct pg_conn *c, bool pure)
 {
-	if (c->broken || c->unsynced > 0 || c->types.count >= PG_TYPES_MAX ||
+	if (c->broken || c->unsynced > c->ahead || c->types.count >= PG_TYPES_MAX ||
 	    atomic_load(&c->cancel_late))
 		return NX_CONN_BROKEN;
 	return pure && c->tx == 'I' ? NX_CONN_CLEAN : NX_CONN_DIRTY;

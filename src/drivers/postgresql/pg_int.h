@@ -164,6 +164,7 @@ struct pg_conn {
 	struct nx_buf out;
 	char tx;        /* ReadyForQuery: I idle, T in transaction, E failed transaction */
 	uint32_t unsynced; /* Sync messages sent and not yet answered */
+	uint32_t ahead; /* of these, sent by pg_pipeline() for queries not taken yet */
 	bool broken;
 #define PG_RECV_WAIT INT64_C(1000000000) /* ns a blocking recv() waits at most */
 	bool fresh; /* a request has just been sent: the answer is not here yet */
@@ -277,6 +278,7 @@ NX_NODISCARD enum nx_code pg_prepare(struct pg_conn *c, struct nx_str sql, int64
 				     struct pg_stmt **ret, struct nx_error *err);
 
 /* pg_query.c */
+uint32_t pg_pipeline(struct nx_conn *nc, const struct nx_query *const *q, uint32_t n);
 enum nx_code pg_query(struct nx_conn *nc, const struct nx_query *q, struct nx_stream **ret,
 		      enum nx_conn_state *ret_state, struct nx_error *err);
 const struct nx_schema *pg_schema(struct nx_stream *st);

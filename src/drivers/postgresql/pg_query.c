@@ -62,9 +62,10 @@ static enum nx_code send_query(struct pg_conn *c, const struct pg_stmt *s, const
 	return pg_send(c, q->deadline, err);
 }
 
+/* Reads what is left of the answer; what was sent ahead for later queries stays. */
 enum nx_code pg_drain(struct pg_conn *c, int64_t deadline, struct nx_error *err)
 {
-	while (c->unsynced > 0) {
+	while (c->unsynced > c->ahead) {
 		struct pg_msg m;
 		enum nx_code code = pg_recv(c, deadline, &m, err);
 		if (code) {
@@ -79,6 +80,10 @@ static void abandon(struct pg_conn *c)
 {
 	if (c->broken)
 		return;
+	if (c->ahead > 0) { /* the cancel would hit the queries behind it */
+		c->broken = true;
+		return;
+	}
 	pg_cancel_within(c, PG_ABANDON_MS);
 	(void)!pg_drain(c, nx_now() + PG_DRAIN_MS * 1000000LL, NULL);
 }
@@ -142,6 +147,39 @@ static enum nx_code first_answer(struct pg_stream *st, const struct nx_query *q,
 	return NX_OK;
 }
 
+/* The next answer on the wire is that of a query which pg_pipeline() has sent. */
+static void take_ahead(struct pg_conn *c)
+{
+	struct pg_stream *st = &c->stream;
+	c->ahead--;
+	st->skip = 0;
+	st->stage = PG_S_ROWS;
+	st->bound = st->failed = st->stale = false;
+}
+
+/* Each ends with its own Sync: an error of one does not reach the next. */
+uint32_t pg_pipeline(struct nx_conn *nc, const struct nx_query *const *q, uint32_t n)
+{
+	struct pg_conn *c = (struct pg_conn *)nc;
+	if (c->broken || c->tx != 'I' || c->unsynced > 0)
+		return 0;
+	uint32_t sent = 0;
+	for (; sent < n; sent++) {
+		struct pg_stmt *s = q[sent]->pure ? pg_cache_find(&c->cache, q[sent]->sql) : NULL;
+		if (!s || s->nparams != q[sent]->nparams)
+			break;
+		put_bind(c, s, q[sent]);
+		pg_put_execute(c);
+		pg_put_sync(c);
+	}
+	if (sent == 0)
+		return 0;
+	c->ahead = sent;
+	struct nx_error err; /* broken is set: query() tells */
+	(void)!pg_send(c, q[0]->deadline, &err);
+	return sent;
+}
+
 static enum nx_code run(struct pg_conn *c, const struct nx_query *q, bool *ret_stale,
 			struct nx_error *err)
 {
@@ -158,7 +196,11 @@ static enum nx_code run(struct pg_conn *c, const struct nx_query *q, bool *ret_s
 			       "The statement takes %u parameters, not %u.", s->nparams,
 			       q->nparams);
 	st->stmt = s;
-	enum nx_code code = send_query(c, s, q, err);
+	enum nx_code code = NX_OK;
+	if (c->ahead > 0)
+		take_ahead(c);
+	else
+		code = send_query(c, s, q, err);
 	if (!code)
 		code = first_answer(st, q, err);
 	if (!code)
@@ -169,6 +211,10 @@ static enum nx_code run(struct pg_conn *c, const struct nx_query *q, bool *ret_s
 		abandon(c);
 	st->stage = PG_S_IDLE;
 	if (st->stale && !c->broken) {
+		if (c->ahead > 0) { /* asked again, it would be answered behind the others */
+			c->broken = true;
+			return nx_fail(err, NX_E_SOURCE_LOST, "A statement must be prepared anew.");
+		}
 		pg_cache_drop(c, s);
 		*ret_stale = true;
 	}
@@ -224,7 +270,7 @@ enum nx_code pg_query(struct nx_conn *nc, const struct nx_query *q, struct nx_st
 		abandon(c);
 		st->stage = PG_S_IDLE;
 	}
-	if (c->unsynced > 0)
+	if (c->unsynced > c->ahead)
 		abandon(c); /* the deadline came while the statement was prepared */
 	pg_in_rest(c);
 	*ret_state = pg_conn_state(c, q->pure);

@@ -52,6 +52,7 @@ const struct nx_driver nx_driver_postgresql = {
 	.check = pg_check,
 	.reset = pg_reset,
 	.query = pg_query,
+	.pipeline = pg_pipeline,
 	.schema = pg_schema,
 	.next = pg_next,
 	.release = pg_release,

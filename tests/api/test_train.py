@@ -1,0 +1,163 @@
+"""Short statements share a round trip (src/gate/train.c): nobody may notice but by the speed."""
+import http.client
+import json
+import random
+import threading
+import time
+
+from nxtest import SLOW, Gateway, case, check, eq, main
+import servers
+
+CLIENTS, EACH = 24, 60
+
+
+def gate():
+    if not hasattr(gate, "gw"):
+        gate.server = servers.postgres()
+        gate.gw = Gateway(sources=[gate.server.source("one", maxPoolSize=1, maxStreams=8),
+                                   gate.server.source("two", maxPoolSize=2, maxStreams=8)])
+    return gate.gw
+
+
+def pipelined():
+    text = gate().get("/metrics").text
+    line = next(l for l in text.split("\n") if l.startswith("nexus_pipelined_statements_total "))
+    return int(line.split()[1])
+
+
+def storm(source, sql, one, disturb=None):
+    """Many clients, each with its own parameters; `one` judges (i, status, document)."""
+    wrong = []
+    headers = {"Content-Type": "application/json"}
+    if gate().token:
+        headers["Authorization"] = "Bearer " + gate().token
+
+    def client(k):
+        try:
+            c = http.client.HTTPConnection("127.0.0.1", gate().port, timeout=60)
+            rnd = random.Random(k)
+            for _ in range(EACH):
+                i = rnd.randrange(1000)
+                c.request("POST", "/api/v1/query", json.dumps(
+                    {"dataSource": source, "sql": sql, "parameters": [i]}), headers)
+                r = c.getresponse()
+                said = one(i, r.status, json.loads(r.read()))
+                if said is not None:
+                    wrong.append(said)
+        except Exception as e:
+            wrong.append(repr(e))
+
+    threads = [threading.Thread(target=client, args=(k,)) for k in range(CLIENTS)]
+    for t in threads:
+        t.start()
+    if disturb:
+        disturb(threads)
+    for t in threads:
+        t.join()
+    eq([], wrong[:5])
+
+
+def warm(source, sql):
+    for i in range(40):
+        eq(200, gate().query(source, sql, [i + 1]).status)
+
+
+def square(i, status, doc):
+    if status != 200 or doc["data"]["rows"] != [[i, str(i * i)]]:
+        return (i, status, doc)
+
+
+SQUARE = "SELECT i, CAST(i * i AS text) AS q FROM generate_series(CAST(? AS integer), 5000) AS i LIMIT 1"
+
+
+@case
+def every_answer_belongs_to_its_question():
+    gate()
+    warm("one", SQUARE)
+    before = pipelined()
+    storm("one", SQUARE, square)
+    check(pipelined() > before, "some shared a round trip")
+
+
+@case
+def an_error_of_one_leaves_the_others_alone():
+    sql = "SELECT 1000 / (CAST(? AS integer) % 100) AS n"
+    warm("two", sql)
+
+    def judge(i, status, doc):
+        if i % 100 == 0:
+            good = status == 400 and doc["error"]["code"] == "DATA_ERROR"
+        else:
+            good = status == 200 and doc["data"]["rows"] == [[1000 // (i % 100)]]
+        return None if good else (i, status, doc)
+
+    storm("two", sql, judge)
+
+
+@case
+def lost_connections_are_survived():
+    warm("one", SQUARE)
+
+    def disturb(threads):
+        end = time.monotonic() + 20 * SLOW
+        while any(t.is_alive() for t in threads) and time.monotonic() < end:
+            gate.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'api'")
+            time.sleep(0.05)
+
+    def judge(i, status, doc):
+        if status == 200:
+            return square(i, status, doc)
+        if status in (502, 503) and doc["error"]["code"] in ("SOURCE_LOST", "SOURCE_DOWN", "SOURCE_FAILED"):
+            return None
+        return (i, status, doc)
+
+    storm("one", SQUARE, judge, disturb)
+    eq(200, gate().query("one", "SELECT 1").status)
+
+
+@case
+def cancels_hit_only_whom_they_mean():
+    sql = "SELECT i, CAST(i * i AS text) AS q FROM generate_series(CAST(? AS integer), 5001) AS i LIMIT 1"
+    warm("one", sql)
+
+    def disturb(threads):
+        end = time.monotonic() + 20 * SLOW
+        while any(t.is_alive() for t in threads) and time.monotonic() < end:
+            for q in gate().running()[:3]:
+                gate().delete("/api/v1/queries/" + q["id"])
+            time.sleep(0.01)
+
+    def judge(i, status, doc):
+        if status == 499 and doc["error"]["code"] == "QUERY_CANCELED":
+            return None
+        return square(i, status, doc)
+
+    storm("one", sql, judge, disturb)
+
+
+@case
+def a_client_that_leaves_takes_nobody_with_it():
+    warm("one", SQUARE)
+
+    def disturb(threads):
+        while any(t.is_alive() for t in threads):
+            s = gate().start_query("one", SQUARE, parameters=[7])
+            s.close()
+
+    storm("one", SQUARE, square, disturb)
+
+
+@case
+def nothing_is_held_afterwards():
+    def idle():
+        s = gate().get("/api/v1/datasources/one/status").data["pool"]
+        return (s["active"], s["streams"], s["waiting"])
+    for _ in range(100):
+        if idle() == (0, 0, 0):
+            break
+        time.sleep(0.05)
+    eq((0, 0, 0), idle())
+    eq(1, gate().get("/api/v1/stats").data["running"])  # the one that asks
+
+
+main()
