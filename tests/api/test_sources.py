@@ -53,9 +53,10 @@ def secrets_are_masked_everywhere():
     gateway().post(f"/api/v1/datasources/{sid}/test")
     check("s3cret-pw" not in gateway().log(), "no secret in the log")
     data_dir = gateway().config["dataDir"]
-    for name in os.listdir(data_dir):
-        with open(os.path.join(data_dir, name), "rb") as f:
-            check(b"s3cret-pw" not in f.read(), f"no plain secret in {name}")
+    for folder, _, names in os.walk(data_dir):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as f:
+                check(b"s3cret-pw" not in f.read(), f"no plain secret in {name}")
     gateway().delete("/api/v1/datasources/" + sid)
 
 
