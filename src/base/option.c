@@ -40,6 +40,14 @@ const struct nx_option nx_options_common[] = {
 	  "Bytes of encoded result a query may return; 0: no limit." },
 	{ "allowMetadataStatements", NX_OPT_BOOL, NX_OPTF_POOL, "false", 0, 0, NULL,
 	  "Lets SHOW, DESCRIBE, EXPLAIN, VALUES and TABLE pass where they only read." },
+	{ "functions", NX_OPT_ENUM, NX_OPTF_POOL, "deny-list", 0, 0, "deny-list|built-in",
+	  "Which functions a query may call: all but the known harmful ones, or only known "
+	  "harmless ones." },
+	{ "allowFunctions", NX_OPT_STRING, NX_OPTF_POOL, NULL, 0, 0, NULL,
+	  "Functions allowed in addition, separated by commas; schema.name counts for that schema "
+	  "only." },
+	{ "denyFunctions", NX_OPT_STRING, NX_OPTF_POOL, NULL, 0, 0, NULL,
+	  "Functions refused in addition, separated by commas; wins over allowFunctions." },
 	{ .key = NULL },
 };
 

@@ -55,6 +55,8 @@ struct nx_data_source {
 	const struct nx_options *options;
 	struct nx_source_limits limits;
 	bool allow_metadata;  /* option allowMetadataStatements */
+	bool only_builtin_functions;            /* option functions */
+	const char *allow_functions, *deny_functions; /* comma lists, lower case not yet; may be NULL */
 	uint32_t version;     /* of the config, from 1 */
 	enum nx_source_status status;
 	struct nx_str description;

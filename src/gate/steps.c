@@ -165,6 +165,60 @@ static enum nx_code step_resolve(struct nx_request *r)
 
 /* ---- validate ---- */
 
+/* "a, Schema.B" as lower-case slices. NULL list: none. */
+static bool function_list(struct nx_arena *a, const char *list, const struct nx_str **ret,
+			  uint32_t *ret_n)
+{
+	*ret_n = 0;
+	if (!list)
+		return true;
+	char *text = nx_arena_cstr(a, nx_str(list));
+	struct nx_str *out = nx_arena_array(a, strlen(list) / 2 + 1, sizeof(*out));
+	if (!text || !out)
+		return false;
+	for (char *p = text; *p; p++)
+		if (*p >= 'A' && *p <= 'Z')
+			*p = (char)(*p + 32);
+	for (const char *p = text; *p;) {
+		size_t n = strcspn(p, ",");
+		struct nx_str name = nx_str_trim(nx_strn(p, n));
+		if (name.len)
+			out[(*ret_n)++] = name;
+		p += n + (p[n] ? 1 : 0);
+	}
+	*ret = out;
+	return true;
+}
+
+/* What the source's options say of the gate. */
+static bool gate_policy(struct nx_request *r, struct nx_gate_policy *ret)
+{
+	const struct nx_data_source *s = r->source;
+	*ret = (struct nx_gate_policy){
+		.allow_metadata = s->allow_metadata,
+		.functions =
+			s->only_builtin_functions ? NX_FUNCTIONS_BUILTIN : NX_FUNCTIONS_DENY_LIST,
+		.table_paths = strcmp(s->type->driver, "duckdb") == 0,
+		.max_bytes = r->gw->max_sql,
+	};
+	return function_list(r->arena, s->allow_functions, &ret->allow, &ret->nallow) &&
+	       function_list(r->arena, s->deny_functions, &ret->deny, &ret->ndeny);
+}
+
+/* Sources with function lists of their own are judged each time: a key could not tell them apart
+ * without being compared in full. */
+static bool cacheable(const struct nx_request *r)
+{
+	return r->route->body != NX_BODY_VALIDATE && !r->source->allow_functions &&
+	       !r->source->deny_functions;
+}
+
+static uint32_t policy_key(const struct nx_data_source *s)
+{
+	return (s->allow_metadata ? 1u : 0u) | (strcmp(s->type->driver, "duckdb") == 0 ? 2u : 0u) |
+	       (s->only_builtin_functions ? 4u : 0u);
+}
+
 enum nx_code nx_step_validate(struct nx_request *r)
 {
 	if (!r->args.sql.ptr)
@@ -173,18 +227,17 @@ enum nx_code nx_step_validate(struct nx_request *r)
 	const struct nx_data_source *s = r->source;
 	const char *placeholder = s->driver ? s->driver->placeholder : "?";
 	enum nx_dialect d = s->type->dialect;
-	bool files = strcmp(s->type->driver, "duckdb") == 0;
-	uint32_t policy = (s->allow_metadata ? 1u : 0u) | (files ? 2u : 0u);
+	uint32_t policy = policy_key(s);
 	enum nx_code c = NX_OK;
-	bool cached = r->route->body != NX_BODY_VALIDATE &&
+	bool cached = cacheable(r) &&
 		      nx_verdicts_get(r->gw->verdicts, d, policy, placeholder, r->args.sql,
 				      r->arena, &r->verdict, &r->verdict_slot, &r->quick);
 	if (!cached) {
-		struct nx_gate_policy p = { .allow_metadata = s->allow_metadata,
-					    .table_paths = files,
-					    .max_bytes = r->gw->max_sql };
+		struct nx_gate_policy p;
+		if (!gate_policy(r, &p))
+			return nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
 		c = nx_gate_check(d, &p, placeholder, r->args.sql, r->arena, &r->verdict, &r->err);
-		if (!c)
+		if (!c && cacheable(r))
 			nx_verdicts_put(r->gw->verdicts, d, policy, placeholder, r->args.sql,
 					&r->verdict);
 	}

@@ -343,4 +343,26 @@ def sqlite_file_is_no_database():
     check(os.path.getsize(sqlite_file()) > 0, "the sample is unharmed")
 
 
+@case
+def function_policy_of_a_source():
+    def source(name, **more):
+        r = gateway().post("/api/v1/datasources", {"name": name, "type": "sqlite",
+                                                   "config": {"path": sqlite_file(), **more}})
+        eq(201, r.status, r)
+
+    def code(name, sql):
+        r = gateway().query(name, sql)
+        return r.status if r.status == 200 else r.code
+
+    source("denies", denyFunctions="UPPER, nothing")
+    source("narrow", functions="built-in", allowFunctions="my_own")
+    eq("RO_FUNCTION", code("denies", "SELECT upper('a')"))
+    eq(200, code("denies", "SELECT lower('A')"))
+    eq(200, code("narrow", "SELECT upper('a')"))
+    eq("RO_FUNCTION", code("narrow", "SELECT somebodys(1)"))
+    check(code("narrow", "SELECT my_own(1)") != "RO_FUNCTION", "allowed by the gate; SQLite does not know it")
+    for name in ("denies", "narrow"):
+        gateway().delete("/api/v1/datasources/" + name)
+
+
 main()
