@@ -10,6 +10,7 @@
 #define CHUNK ((size_t)64 * 1024)
 /* A first batch of fewer rows is likely all there is: wait for the end to answer in one piece. */
 #define SMALL_BATCH 64u
+#define LINGER (20 * NX_MS)
 
 static const char *const coding_names[] = { "", "gzip", "zstd" };
 
@@ -166,10 +167,12 @@ static enum nx_code pull(struct nx_request *r, struct pump *p, bool *ret_small)
 	return c;
 }
 
+/* Rows leave when a chunk is full, at once when the first batch shows that there are many, and after
+ * LINGER when they come slowly. */
 static enum nx_code pump_rows(struct nx_request *r, struct pump *p)
 {
-	bool first = true;
-	while (!p->done) {
+	int64_t pushed = nx_now();
+	for (bool first = true; !p->done; first = false) {
 		bool small;
 		if (nx_request_gone(r, &r->err))
 			return r->err.code;
@@ -178,12 +181,13 @@ static enum nx_code pump_rows(struct nx_request *r, struct pump *p)
 			return c;
 		if (p->done)
 			break;
-		if (first ? !small : r->out->len >= CHUNK) {
-			c = push(r, first ? NX_FLUSH_SYNC : NX_FLUSH_NO);
+		bool slow = !first && nx_now() - pushed > LINGER;
+		if (slow || (first ? !small : r->out->len >= CHUNK)) {
+			c = push(r, first || slow ? NX_FLUSH_SYNC : NX_FLUSH_NO);
 			if (c)
 				return c;
+			pushed = nx_now();
 		}
-		first = false;
 	}
 	return NX_OK;
 }
