@@ -28,6 +28,7 @@ run: ## install, build, start on sample data, show one query, keep serving
 test: ## install what tests need, start own servers, run everything
 	@tools/setup.sh test
 	@tools/engine.sh
+	@tools/pyarrow.sh
 	@tests/run.py $(TESTS)
 
 check: build ## unit tests only
@@ -42,6 +43,7 @@ lint-fast: ## the lint gates that need no build
 asan: ## the suite under AddressSanitizer and UBSan
 	@tools/setup.sh test
 	@tools/engine.sh
+	@tools/pyarrow.sh
 	@tests/run.py --sanitize asan $(TESTS)
 
 tsan: ## the API tests under ThreadSanitizer

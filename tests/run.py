@@ -27,6 +27,9 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 API_SECONDS = 240
+VENV = os.path.join(ROOT, ".cache/venv/bin/python")  # of tools/pyarrow.sh
+if os.path.exists(VENV):
+    os.environ.setdefault("NX_PYTHON", VENV)
 SANITIZERS = {
     # build directory suffix: meson options, environment, slowdown
     "asan": (["-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1"],
