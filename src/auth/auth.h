@@ -19,11 +19,17 @@ enum nx_right { /* what an API verb asks for; auth.c has the role table */
 	NX_RIGHT_EDIT_SOURCES, NX_RIGHT_METRICS, NX_RIGHT_EDIT_KEYS,
 };
 
+#define NX_TOKEN_SOURCES 16
+
 struct nx_principal {
 	char name[128];   /* subject, or "key:<prefix>" */
 	enum nx_role role;
 	int64_t expires;  /* Unix seconds, leeway included; 0 never */
 	uint64_t id;      /* stable hash of name, for comparing owners */
+	/* claim `sources` of a token: only these data sources, and no administration */
+	bool narrowed;
+	uint8_t nsources;
+	uint64_t sources[NX_TOKEN_SOURCES]; /* hashes of names */
 };
 
 struct nx_auth_config {
@@ -45,6 +51,8 @@ void nx_auth_free(struct nx_auth *a);
 NX_NODISCARD enum nx_code nx_auth_check(struct nx_auth *a, struct nx_str authorization,
 					struct nx_str api_key, struct nx_principal *ret,
 					struct nx_error *err);
+/* Does the token's claim leave this data source in? */
+NX_NODISCARD bool nx_principal_sees(const struct nx_principal *p, struct nx_str source_name);
 bool nx_role_may(enum nx_role role, enum nx_right right);
 const char *nx_role_name(enum nx_role r);
 NX_NODISCARD bool nx_role_by_name(struct nx_str s, enum nx_role *ret);

@@ -203,6 +203,42 @@ static bool has_audience(const struct nx_json *v, struct nx_str want)
 	return false;
 }
 
+static bool name_hash(struct nx_str name, uint64_t *ret)
+{
+	uint8_t hash[NX_HASH_LEN];
+	if (!nx_sha256(name, hash))
+		return false;
+	memcpy(ret, hash, sizeof(*ret));
+	return true;
+}
+
+bool nx_principal_sees(const struct nx_principal *p, struct nx_str source_name)
+{
+	uint64_t h;
+	if (!p->narrowed)
+		return true;
+	if (!name_hash(source_name, &h))
+		return false;
+	for (uint8_t i = 0; i < p->nsources; i++)
+		if (p->sources[i] == h)
+			return true;
+	return false;
+}
+
+/* Absent: not narrowed. False: not an array of at most 16 texts. */
+static bool read_sources(const struct nx_json *v, struct nx_principal *p)
+{
+	if (!v)
+		return true;
+	if (v->kind != NX_JSON_ARRAY || v->count > NX_TOKEN_SOURCES)
+		return false;
+	p->narrowed = true;
+	for (const struct nx_json *m = v->first; m; m = m->next)
+		if (m->kind != NX_JSON_STRING || !name_hash(m->text, &p->sources[p->nsources++]))
+			return false;
+	return true;
+}
+
 bool nx_principal_name(struct nx_principal *p, struct nx_str name)
 {
 	uint8_t hash[NX_HASH_LEN];
@@ -239,6 +275,8 @@ enum nx_code nx_jwt_claims(const struct nx_jwt_rules *r, struct nx_str json, int
 		return nx_token_refuse(err, "sub is reserved");
 	if (!role || role->kind != NX_JSON_STRING || !nx_role_by_name(role->text, &p.role))
 		return nx_token_refuse(err, "role is missing or not known");
+	if (!read_sources(nx_json_get(o, "sources"), &p))
+		return nx_token_refuse(err, "sources is not an array of at most 16 names");
 	if (r->issuer.len &&
 	    (!iss || iss->kind != NX_JSON_STRING || !nx_str_eq(iss->text, r->issuer)))
 		return nx_token_refuse(err, "the issuer is another");

@@ -219,8 +219,8 @@ enum nx_code nx_body_parse(struct nx_request *r)
 		return c;
 	if (r->body->kind != NX_JSON_OBJECT)
 		return nx_fail(&r->err, NX_E_BAD_JSON, "The body must be a JSON object.");
-	if (r->route->body == NX_BODY_SOURCE)
-		return NX_OK; /* the catalog judges it */
+	if (r->route->body == NX_BODY_SOURCE || r->route->body == NX_BODY_GRANTS)
+		return NX_OK; /* the catalog judges it, or the action */
 	bool plain = r->route->body == NX_BODY_KEY;
 	for (const struct nx_json *m = r->body->first; m; m = m->next) {
 		const struct nx_field_spec *f = find(r->route->body, m->key);

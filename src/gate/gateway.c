@@ -281,6 +281,7 @@ static void free_parts(struct nx_gateway *gw)
 		if ((*d)->fini)
 			(*d)->fini();
 	nx_guard_free(gw->guard);
+	nx_grants_free(gw->grants);
 	nx_auth_free(gw->auth);
 	nx_store_close(gw->store);
 	nx_config_done(&gw->config);
@@ -313,6 +314,10 @@ enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
 		c = open_auth(gw, err);
 	if (!c)
 		c = nx_guard_open(o, &gw->guard, err);
+	if (!c)
+		c = nx_grants_open(gw->store,
+				   strcmp(nx_opt_str(o, "auth.defaultGrant", ""), "all") == 0,
+				   &gw->grants, err);
 	if (!c)
 		c = open_catalog(gw, err);
 	if (!c)

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "auth/auth.h"
+#include "auth/grants.h"
 #include "catalog/catalog.h"
 #include "exec/exec.h"
 #include "gate/config.h"
@@ -21,6 +22,7 @@ struct nx_gateway {
 	struct nx_store *store;
 	struct nx_auth *auth;
 	struct nx_guard *guard;
+	struct nx_grants *grants;
 	struct nx_catalog *catalog;
 	struct nx_exec *exec;
 	struct nx_history *history;

@@ -156,6 +156,10 @@ enum nx_code nx_guard_known(struct nx_request *r)
 {
 	const struct nx_guard *g = r->gw->guard;
 	struct nx_rate rate;
+	int right = r->route->right;
+	if (r->who.narrowed && (right == NX_RIGHT_EDIT_SOURCES || right == NX_RIGHT_EDIT_KEYS))
+		return nx_fail(&r->err, NX_E_FORBIDDEN,
+			       "A token for some sources only may not administer.");
 	if (g->audit_required && g->audit && recorded(r, NX_OK) && !nx_audit_ready(g->audit))
 		return nx_fail(&r->err, NX_E_AUDIT_FAILED, "The audit log cannot be written.");
 	if (!g->principals)
@@ -165,6 +169,46 @@ enum nx_code nx_guard_known(struct nx_request *r)
 	header(r, "RateLimit-Remaining", rate.remaining);
 	header(r, "RateLimit-Reset", rate.reset_s);
 	return ok ? NX_OK : limited(r, &rate);
+}
+
+/* ---- which source ---- */
+
+/* An id never changes; a source of the configuration file gets a new one with every start, but its
+ * name is out of the API's reach. A name with a colon cannot be mistaken for an id. */
+static struct nx_str source_key(struct nx_request *r, const struct nx_data_source *s)
+{
+	if (!s->from_config)
+		return nx_str(s->id);
+	return nx_str(nx_arena_printf(r->arena, "config:%.*s", NX_STR_ARG(s->name)));
+}
+
+struct nx_str nx_guard_source_key(struct nx_request *r)
+{
+	return source_key(r, r->source);
+}
+
+static bool granted(struct nx_request *r, const struct nx_data_source *s,
+		    struct nx_grant_limits *ret)
+{
+	bool none = nx_grants_empty(r->gw->grants);
+	struct nx_str key = none ? NX_STR("") : source_key(r, s);
+	return key.ptr && nx_principal_sees(&r->who, s->name) &&
+	       nx_grants_check(r->gw->grants, key, &r->who, ret);
+}
+
+bool nx_guard_sees(struct nx_request *r, const struct nx_data_source *s)
+{
+	struct nx_grant_limits unused;
+	return granted(r, s, &unused);
+}
+
+enum nx_code nx_guard_source(struct nx_request *r)
+{
+	if (granted(r, r->source, &r->granted))
+		return NX_OK;
+	nx_data_source_unref(r->source);
+	r->source = NULL;
+	return nx_fail(&r->err, NX_E_SOURCE_NOT_FOUND, "No such data source.");
 }
 
 /* ---- the record ---- */

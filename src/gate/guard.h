@@ -10,6 +10,7 @@
 
 struct nx_guard;
 struct nx_request;
+struct nx_data_source;
 
 NX_NODISCARD enum nx_code nx_guard_open(const struct nx_options *config, struct nx_guard **ret,
 					struct nx_error *err);
@@ -23,6 +24,12 @@ void nx_guard_failed(struct nx_request *r);
 /* r->who is known: takes one of its requests, or RATE_LIMITED; AUDIT_FAILED when what it would do
  * must be recorded and cannot be. */
 NX_NODISCARD enum nx_code nx_guard_known(struct nx_request *r);
+/* r->source was found: may the caller see it? Sets r->granted. Otherwise the reference is given back and
+ * it is SOURCE_NOT_FOUND, as for one that does not exist. */
+NX_NODISCARD enum nx_code nx_guard_source(struct nx_request *r);
+bool nx_guard_sees(struct nx_request *r, const struct nx_data_source *s);
+/* What r->source's grants are kept under. */
+struct nx_str nx_guard_source_key(struct nx_request *r);
 /* At the end, with the outcome: the audit record. Only with audit.required can it be AUDIT_FAILED. */
 NX_NODISCARD enum nx_code nx_guard_record(struct nx_request *r, enum nx_code c, int64_t elapsed);
 /* Adds the metrics of the audit log. */

@@ -13,7 +13,7 @@ struct nx_train;
 
 enum nx_route_kind { NX_ROUTE_LOOP, NX_ROUTE_WORK, NX_ROUTE_QUERY };
 enum nx_body { NX_BODY_NONE, NX_BODY_SOURCE, NX_BODY_QUERY, NX_BODY_FETCH, NX_BODY_VALIDATE,
-	NX_BODY_KEY };
+	NX_BODY_KEY, NX_BODY_GRANTS };
 enum { NX_RIGHT_NONE = -1 };
 
 struct nx_route {
@@ -75,6 +75,7 @@ struct nx_request {
 
 	/* resolve */
 	const struct nx_data_source *source; /* referenced until finish */
+	struct nx_grant_limits granted;      /* beside the source's own limits */
 
 	/* validate */
 	struct nx_verdict verdict;

@@ -143,7 +143,8 @@ static enum nx_code step_body(struct nx_request *r)
 
 enum nx_code nx_step_resolve_source(struct nx_request *r, struct nx_str id_or_name)
 {
-	return nx_catalog_get(r->gw->catalog, id_or_name, &r->source, &r->err);
+	enum nx_code c = nx_catalog_get(r->gw->catalog, id_or_name, &r->source, &r->err);
+	return c ? c : nx_guard_source(r);
 }
 
 static enum nx_code step_resolve(struct nx_request *r)
@@ -294,6 +295,8 @@ static enum nx_code step_route(struct nx_request *r)
 	int64_t ms = l->query_ms;
 	if (r->args.timeout_ms > 0 && r->args.timeout_ms < ms)
 		ms = r->args.timeout_ms;
+	if (r->granted.timeout_ms > 0 && r->granted.timeout_ms < ms)
+		ms = r->granted.timeout_ms;
 	r->job.deadline = r->started + ms * NX_MS;
 	r->job.queue_deadline = r->started + (int64_t)l->queue_ms * NX_MS;
 	r->job.owner = r->who.id;
@@ -319,6 +322,8 @@ void nx_request_query(struct nx_request *r, struct nx_query *ret)
 	uint64_t cap = r->source->limits.max_rows;
 	if (cap && most > cap)
 		most = cap;
+	if (r->granted.max_rows && most > r->granted.max_rows)
+		most = r->granted.max_rows;
 	*ret = (struct nx_query){
 		.sql = r->verdict.sql,
 		.params = r->args.params,

@@ -240,6 +240,8 @@ enum nx_code nx_step_encode(struct nx_request *r)
 	struct pump p = { .skip = d->caps & NX_CAP_ENCODES ? 0 : r->args.offset,
 			  .left = q.limits.max_rows,
 			  .max_bytes = r->source->limits.max_bytes };
+	if (r->granted.max_bytes && (!p.max_bytes || r->granted.max_bytes < p.max_bytes))
+		p.max_bytes = r->granted.max_bytes;
 	enum nx_code c = NX_OK;
 	r->out = nx_worker_buffer();
 	p.enc = nx_encoder_new(d->schema(r->stream), &r->args.encoding);

@@ -49,6 +49,10 @@ static const struct {
 	  " last INTEGER NOT NULL PRIMARY KEY,"
 	  " n INTEGER NOT NULL,"
 	  " records BLOB NOT NULL);" },
+	{ 2, "grants",
+	  "CREATE TABLE grants ("
+	  " source_id TEXT NOT NULL PRIMARY KEY,"
+	  " list TEXT NOT NULL);" },
 };
 
 static enum nx_code exec(sqlite3 *db, const char *sql, struct nx_error *err)

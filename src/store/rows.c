@@ -160,6 +160,11 @@ enum nx_code nx_store_source_delete(struct nx_store *s, struct nx_str id, struct
 		nx_st_text(st, 1, id);
 		c = nx_st_run(s, st, err);
 	}
+	if (!c) {
+		st = nx_st(s, NX_ST_GRANT_DELETE);
+		nx_st_text(st, 1, id);
+		c = nx_st_run(s, st, err);
+	}
 	c = nx_store_end(s, c, err);
 	unlock(s);
 	return c;
@@ -246,6 +251,40 @@ enum nx_code nx_store_keys(struct nx_store *s,
 			break;
 		}
 	}
+	unlock(s);
+	return c;
+}
+
+/* ---- grants ---- */
+
+enum nx_code nx_store_grants(struct nx_store *s,
+			     enum nx_code (*fn)(struct nx_str source, struct nx_str list, void *arg,
+						struct nx_error *err),
+			     void *arg, struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, NX_ST_GRANT_LIST);
+	enum nx_code c = NX_OK;
+	while (nx_st_next(s, st, &c, err)) {
+		c = fn(nx_st_col(st, 0), nx_st_col(st, 1), arg, err);
+		if (c) {
+			nx_st_end(st);
+			break;
+		}
+	}
+	unlock(s);
+	return c;
+}
+
+enum nx_code nx_store_grants_put(struct nx_store *s, struct nx_str source, struct nx_str list,
+				 struct nx_error *err)
+{
+	lock(s);
+	sqlite3_stmt *st = nx_st(s, list.ptr ? NX_ST_GRANT_PUT : NX_ST_GRANT_DELETE);
+	nx_st_text(st, 1, source);
+	if (list.ptr)
+		nx_st_text(st, 2, list);
+	enum nx_code c = nx_st_run(s, st, err);
 	unlock(s);
 	return c;
 }

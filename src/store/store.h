@@ -65,6 +65,13 @@ NX_NODISCARD enum nx_code nx_store_keys(struct nx_store *s,
 	enum nx_code (*fn)(const struct nx_store_key *k, void *arg, struct nx_error *err), void *arg,
 	struct nx_error *err);
 
+/* Grants: one text a source. NULL `list` deletes. A source that is deleted takes its own along. */
+NX_NODISCARD enum nx_code nx_store_grants(struct nx_store *s,
+	enum nx_code (*fn)(struct nx_str source, struct nx_str list, void *arg, struct nx_error *err),
+	void *arg, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_store_grants_put(struct nx_store *s, struct nx_str source, struct nx_str list,
+					      struct nx_error *err);
+
 /* Small named values (instance id, token secret). NOT_FOUND when absent. */
 NX_NODISCARD enum nx_code nx_store_setting_get(struct nx_store *s, const char *name, struct nx_arena *a,
 					       struct nx_str *ret, struct nx_error *err);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "gate/api/api.h"
+#include "gate/guard.h"
 
 #define MAX_PAGE ((size_t)64 << 20)
 
@@ -291,6 +292,8 @@ static enum nx_code new_cursor(struct nx_request *r, struct cursor **ret)
 	c->skip = r->source->driver->caps & NX_CAP_ENCODES ? 0 : r->args.offset;
 	c->batch_size = r->args.batch_size;
 	c->timeout_ms = r->args.timeout_ms ? r->args.timeout_ms : r->source->limits.query_ms;
+	if (r->granted.timeout_ms && r->granted.timeout_ms < c->timeout_ms)
+		c->timeout_ms = r->granted.timeout_ms;
 	c->more = true;
 	c->busy = true;
 	if (!c->arena) {
@@ -444,6 +447,11 @@ enum nx_code nx_act_fetch_next(struct nx_request *r)
 		return code;
 	r->source = c->source;
 	nx_data_source_ref(c->source);
+	if (nx_guard_source(r)) { /* taken away since it was opened */
+		drop_cursor(r, c);
+		return nx_fail(&r->err, NX_E_CURSOR_NOT_FOUND,
+			       "No such cursor, or it has expired.");
+	}
 	if (token == c->token + 1 && c->more) {
 		code = next_page(r, c, want ? want : c->batch_size);
 		if (code) {

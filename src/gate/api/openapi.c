@@ -9,6 +9,7 @@ static const char *const body_names[] = {
 	[NX_BODY_FETCH] = "FetchRequest",
 	[NX_BODY_VALIDATE] = "ValidateRequest",
 	[NX_BODY_KEY] = "KeyRequest",
+	[NX_BODY_GRANTS] = "GrantsRequest",
 };
 
 static void put_json_type(struct nx_buf *b, const struct nx_field_spec *f)
@@ -80,6 +81,13 @@ static void put_schemas(struct nx_buf *b)
 	put_body_schema(b, NX_BODY_KEY);
 	nx_buf_putc(b, ',');
 	put_source_schema(b);
+	nx_buf_puts(
+		b,
+		",\"GrantsRequest\":{\"type\":\"object\",\"properties\":{\"grants\":{\"type\":"
+		"\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"principal\":{\"type\":"
+		"\"string\"},\"role\":{\"type\":\"string\"},\"maxRows\":{\"type\":\"integer\"},"
+		"\"maxBytes\":{\"type\":\"integer\"},\"timeout\":{\"type\":\"number\"}}}}},"
+		"\"required\":[\"grants\"]}");
 	nx_buf_puts(b, ",\"Error\":{\"type\":\"object\",\"properties\":{"
 		       "\"success\":{\"type\":\"boolean\",\"enum\":[false]},\"error\":{\"type\":"
 		       "\"object\","

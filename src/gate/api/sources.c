@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "gate/api/api.h"
+#include "gate/guard.h"
 
 /* The layers that hold for a driver, as docs/security.md names them: A is always there. */
 static void put_layers(struct nx_buf *b, const struct nx_driver *d)
@@ -63,13 +64,16 @@ enum nx_code nx_act_drivers(struct nx_request *r)
 }
 
 struct page {
+	struct nx_request *r;
 	struct nx_buf b;
-	uint32_t n;
+	uint32_t n, seen, offset, limit;
 };
 
 static void put_source(const struct nx_data_source *s, void *arg)
 {
 	struct page *p = arg;
+	if (!nx_guard_sees(p->r, s) || p->seen++ < p->offset || p->n >= p->limit)
+		return;
 	if (p->n++)
 		nx_buf_putc(&p->b, ',');
 	nx_data_source_json(s, &p->b);
@@ -102,13 +106,14 @@ enum nx_code nx_act_sources(struct nx_request *r)
 	if (status.len && !known_status(status))
 		return nx_fail(&r->err, NX_E_BAD_VALUE,
 			       "status must be draft, active, inactive or error.");
-	struct page p = { .n = 0 };
+	struct page p = { .r = r, .offset = offset, .limit = limit };
 	nx_buf_init(&p.b, (size_t)32 << 20);
 	nx_buf_puts(&p.b, "{\"dataSources\":[");
-	c = nx_catalog_list(r->gw->catalog, type, status, offset, limit, &total, put_source, &p,
+	/* paged here: what the caller may not see is not counted either */
+	c = nx_catalog_list(r->gw->catalog, type, status, 0, UINT32_MAX, &total, put_source, &p,
 			    &r->err);
 	if (!c) {
-		nx_buf_printf(&p.b, "],\"total\":%u,\"offset\":%u,\"limit\":%u}", total, offset,
+		nx_buf_printf(&p.b, "],\"total\":%u,\"offset\":%u,\"limit\":%u}", p.seen, offset,
 			      limit);
 		nx_request_data(r, 200, nx_buf_str(&p.b));
 	}
@@ -213,6 +218,8 @@ enum nx_code nx_act_source_replace(struct nx_request *r)
 enum nx_code nx_act_source_delete(struct nx_request *r)
 {
 	enum nx_code c = nx_catalog_delete(r->gw->catalog, r->path[0], &r->err);
+	if (!c) /* the stored list went with the source; this is the one in memory */
+		c = nx_grants_set(r->gw->grants, r->path[0], NULL, &r->err);
 	if (!c)
 		nx_request_reply(r, 204, NULL, NX_STR(""));
 	return c;
