@@ -169,7 +169,9 @@ static void put_layers(struct nx_buf *b, unsigned layers)
 	bool any = false;
 	for (unsigned i = 0; i < NX_COUNTOF(names); i++)
 		if (layers >> i & 1) {
-			nx_buf_printf(b, "%s\"%s\"", any ? "," : "", names[i]);
+			nx_buf_puts(b, any ? ",\"" : "\"");
+			nx_buf_puts(b, names[i]);
+			nx_buf_putc(b, '"');
 			any = true;
 		}
 	nx_buf_putc(b, ']');
@@ -208,6 +210,22 @@ static void put_statement(struct nx_audit *a, const struct head *h, struct nx_st
 	}
 }
 
+/* No printf: this is most of the writer's work. */
+static void put_key(struct nx_buf *b, const char *key)
+{
+	nx_buf_puts(b, ",\"");
+	nx_buf_puts(b, key);
+	nx_buf_puts(b, "\":");
+}
+
+static void put_word(struct nx_buf *b, const char *key, const char *word)
+{
+	put_key(b, key);
+	nx_buf_putc(b, '"');
+	nx_buf_puts(b, word);
+	nx_buf_putc(b, '"');
+}
+
 static void put_record(struct nx_audit *a, const char *at)
 {
 	struct nx_buf *b = &a->chain.out;
@@ -215,14 +233,15 @@ static void put_record(struct nx_audit *a, const char *at)
 	memcpy(&h, at, sizeof(h));
 	at += sizeof(h);
 	nx_audit_line_begin(&a->chain, h.wall_us, h.event);
-	nx_buf_printf(b, ",\"action\":\"%s\",\"outcome\":\"%s\"", h.action, outcome(h.code));
+	put_word(b, "action", h.action);
+	put_word(b, "outcome", outcome(h.code));
 	if (h.code)
-		nx_buf_printf(b, ",\"code\":\"%s\"", nx_code_name(h.code));
+		put_word(b, "code", nx_code_name(h.code));
 	if (h.role)
-		nx_buf_printf(b, ",\"role\":\"%s\"", h.role);
+		put_word(b, "role", h.role);
 	for (int i = 0; i < TEXTS; i++) {
 		if (h.len[i]) {
-			nx_buf_printf(b, ",\"%s\":", text_keys[i]);
+			put_key(b, text_keys[i]);
 			nx_buf_put_json(b, nx_strn(at, h.len[i]));
 		}
 		at += h.len[i];

@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -13,12 +14,23 @@
 static const char zeros[NX_AUDIT_HEX + 1] =
 	"0000000000000000000000000000000000000000000000000000000000000000";
 
+/* Fetched once: with EVP_sha256() libcrypto looks the algorithm up again for every record. Never
+ * freed, as contexts point to it. */
+static EVP_MD *sha256;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void set_up(void)
+{
+	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
 bool nx_audit_hash(EVP_MD_CTX *ctx, struct nx_str s, char ret[NX_AUDIT_HEX + 1])
 {
 	static const char digits[] = "0123456789abcdef";
 	unsigned char raw[32];
-	if (!EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) || !EVP_DigestUpdate(ctx, s.ptr, s.len) ||
-	    !EVP_DigestFinal_ex(ctx, raw, NULL))
+	pthread_once(&once, set_up);
+	if (!sha256 || !EVP_DigestInit_ex2(ctx, sha256, NULL) ||
+	    !EVP_DigestUpdate(ctx, s.ptr, s.len) || !EVP_DigestFinal_ex(ctx, raw, NULL))
 		return false;
 	for (size_t i = 0; i < sizeof(raw); i++) {
 		ret[i * 2] = digits[raw[i] >> 4];
