@@ -14,8 +14,10 @@ CLIENTS, EACH = 24, 60
 def gate():
     if not hasattr(gate, "gw"):
         gate.server = servers.postgres()
-        gate.gw = Gateway(sources=[gate.server.source("one", maxPoolSize=1, maxStreams=8),
-                                   gate.server.source("two", maxPoolSize=2, maxStreams=8)])
+        # other tests use the same server: only connections of this name are killed here
+        name = {"additionalProps": {"applicationName": "train"}}
+        gate.gw = Gateway(sources=[gate.server.source("one", maxPoolSize=1, maxStreams=8, **name),
+                                   gate.server.source("two", maxPoolSize=2, maxStreams=8, **name)])
     return gate.gw
 
 
@@ -101,7 +103,8 @@ def lost_connections_are_survived():
     def disturb(threads):
         end = time.monotonic() + 20 * SLOW
         while any(t.is_alive() for t in threads) and time.monotonic() < end:
-            gate.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'api'")
+            gate.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                            "WHERE application_name = 'train'")
             time.sleep(0.05)
 
     def judge(i, status, doc):

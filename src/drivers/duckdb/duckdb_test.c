@@ -109,6 +109,9 @@ static void stop(void)
 	d->close(src);
 	d->fini();
 	nx_options_free(opts);
+	/* a worker that was just killed may take a moment to be gone */
+	for (int i = 0; i < 200 && leftovers() > 0; i++)
+		usleep(10000);
 	NX_EQ_I(0, leftovers());
 	NX_CHECK(waitpid(-1, NULL, WNOHANG) < 0); /* no child is left, dead or alive */
 	remove_scratch();

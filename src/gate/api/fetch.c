@@ -18,6 +18,7 @@
 #include "gate/guard.h"
 
 #define MAX_PAGE ((size_t)64 << 20)
+#define BUSY_WAIT (2 * NX_SEC)
 
 struct cursor {
 	struct cursor *next;
@@ -41,6 +42,7 @@ struct cursor {
 
 struct nx_cursors {
 	pthread_mutex_t lock;
+	pthread_cond_t freed; /* a cursor is no longer busy, or is gone */
 	struct cursor *first;
 	uint32_t n, max;
 	int64_t ttl;
@@ -52,6 +54,7 @@ struct nx_cursors *nx_cursors_new(uint32_t max, int64_t ttl_ms)
 	if (!c)
 		return NULL;
 	pthread_mutex_init(&c->lock, NULL);
+	pthread_cond_init(&c->freed, NULL);
 	c->max = max;
 	c->ttl = ttl_ms * NX_MS;
 	return c;
@@ -89,6 +92,7 @@ void nx_cursors_free(struct nx_cursors *cs)
 		cs->first = c->next;
 		cursor_free(c);
 	}
+	pthread_cond_destroy(&cs->freed);
 	pthread_mutex_destroy(&cs->lock);
 	free(cs);
 }
@@ -338,6 +342,24 @@ static enum nx_code start_cursor(struct nx_request *r, struct cursor *c)
 	return code;
 }
 
+static void put_back(struct nx_request *r, struct cursor *c)
+{
+	pthread_mutex_lock(&r->gw->cursors->lock);
+	c->used = nx_now();
+	c->busy = false;
+	pthread_cond_broadcast(&r->gw->cursors->freed);
+	pthread_mutex_unlock(&r->gw->cursors->lock);
+}
+
+static void drop_cursor(struct nx_request *r, struct cursor *c)
+{
+	pthread_mutex_lock(&r->gw->cursors->lock);
+	unlink_cursor(r->gw->cursors, c);
+	pthread_cond_broadcast(&r->gw->cursors->freed);
+	pthread_mutex_unlock(&r->gw->cursors->lock);
+	cursor_free(c);
+}
+
 enum nx_code nx_act_fetch_open(struct nx_request *r)
 {
 	struct nx_cursors *cs = r->gw->cursors;
@@ -354,67 +376,63 @@ enum nx_code nx_act_fetch_open(struct nx_request *r)
 		cursor_free(c);
 		return code;
 	}
+	/* Listed before it is answered: the client may ask for the next batch at once. */
 	c->used = nx_now();
-	code = reply_page(r, c);
-	if (code) {
-		cursor_free(c);
-		return code;
-	}
 	pthread_mutex_lock(&cs->lock);
 	bool full = cs->n >= cs->max;
 	if (!full) {
-		c->busy = false;
 		c->next = cs->first;
 		cs->first = c;
 		cs->n++;
 	}
 	pthread_mutex_unlock(&cs->lock);
+	if (full && c->more)
+		code = nx_fail(&r->err, NX_E_OVERLOADED, "Too many cursors are open.");
+	else
+		code = reply_page(r, c);
 	if (full)
 		cursor_free(c);
-	return NX_OK;
+	else if (code)
+		drop_cursor(r, c);
+	else
+		put_back(r, c);
+	return code;
 }
 
 /* ---- next, close ---- */
 
-/* The caller's cursor of the path, marked busy. */
+/* The caller's cursor of the path; lock held. */
+static struct cursor *find_cursor(struct nx_request *r)
+{
+	for (struct cursor *c = r->gw->cursors->first; c; c = c->next)
+		if (nx_str_is(r->path[0], c->id) && nx_str_is(r->path[1], c->slug) &&
+		    c->owner == r->who.id)
+			return c;
+	return NULL;
+}
+
+/* As find, marked busy. A request that comes right behind the last answer finds the cursor still busy
+ * with sending it: it waits a moment. */
 static enum nx_code take_cursor(struct nx_request *r, struct cursor **ret)
 {
 	struct nx_cursors *cs = r->gw->cursors;
-	struct cursor *found = NULL;
-	bool busy = false;
+	int64_t until = nx_wall_us() * 1000 + BUSY_WAIT;
+	struct timespec ts = { until / NX_SEC, until % NX_SEC };
 	pthread_mutex_lock(&cs->lock);
-	for (struct cursor *c = cs->first; c && !found; c = c->next)
-		if (nx_str_is(r->path[0], c->id) && nx_str_is(r->path[1], c->slug) &&
-		    c->owner == r->who.id)
-			found = c;
-	if (found) {
-		busy = found->busy;
-		found->busy = true;
-	}
+	struct cursor *c = find_cursor(r);
+	while (c && c->busy && pthread_cond_timedwait(&cs->freed, &cs->lock, &ts) == 0)
+		c = find_cursor(r);
+	bool busy = c && c->busy;
+	if (c && !busy)
+		c->busy = true;
 	pthread_mutex_unlock(&cs->lock);
-	if (!found)
+	if (!c)
 		return nx_fail(&r->err, NX_E_CURSOR_NOT_FOUND,
 			       "No such cursor, or it has expired.");
 	if (busy)
 		return nx_fail(&r->err, NX_E_CONFLICT, "The cursor is in use by another request.");
-	*ret = found;
+	*ret = c;
 	return NX_OK;
-}
-
-static void put_back(struct nx_request *r, struct cursor *c)
-{
-	pthread_mutex_lock(&r->gw->cursors->lock);
-	c->used = nx_now();
-	c->busy = false;
-	pthread_mutex_unlock(&r->gw->cursors->lock);
-}
-
-static void drop_cursor(struct nx_request *r, struct cursor *c)
-{
-	pthread_mutex_lock(&r->gw->cursors->lock);
-	unlink_cursor(r->gw->cursors, c);
-	pthread_mutex_unlock(&r->gw->cursors->lock);
-	cursor_free(c);
 }
 
 static enum nx_code next_page(struct nx_request *r, struct cursor *c, uint32_t want)
