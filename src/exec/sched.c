@@ -187,12 +187,13 @@ static void enqueue(struct nx_exec *e, struct nx_job *j)
 	e->jobs = j;
 	if (p)
 		p->users++;
-	if (p && p->active >= p->ds->limits.max_pool) {
+	bool cancelled = atomic_load(&j->cancelled) != NX_OK; /* it left before it came */
+	if (p && !cancelled && p->active >= p->ds->limits.max_pool) {
 		j->where = PLACE_WAITING;
 		push(&p->waiting, j);
 		return;
 	}
-	if (p) {
+	if (p && !cancelled) {
 		p->active++;
 		j->permit = true;
 	}
@@ -226,8 +227,12 @@ enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error 
 			(void)nx_fail(err, c, "%s", nx_code_help(c));
 		}
 	}
-	if (!c)
+	if (!c) {
 		enqueue(e, j);
+	} else { /* not taken: there is nothing to end */
+		j->pool = NULL;
+		atomic_store(&j->state, NX_JOB_RECEIVED);
+	}
 	pthread_mutex_unlock(&e->lock);
 	return c;
 }
@@ -570,7 +575,7 @@ static void *sweeper_main(void *arg)
 				e->target -= (e->target - e->base_target + 3) / 4;
 			e->waited = false;
 		}
-		int64_t until = nx_wall_us() * 1000 + (e->jobs ? SWEEP_NS : NX_SEC);
+		int64_t until = nx_now() + (e->jobs ? SWEEP_NS : NX_SEC);
 		struct timespec ts = { until / NX_SEC, until % NX_SEC };
 		pthread_cond_timedwait(&e->sweeper_wake, &e->lock, &ts);
 	}
@@ -618,8 +623,13 @@ enum nx_code nx_exec_start(const struct nx_exec_config *cfg, struct nx_catalog *
 	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_ADAPTIVE_NP);
 	pthread_mutex_init(&e->lock, &attr);
 	pthread_mutexattr_destroy(&attr);
-	pthread_cond_init(&e->idle, NULL);
-	pthread_cond_init(&e->sweeper_wake, NULL);
+	/* Both are waited for with a limit, which must not move when somebody sets the clock. */
+	pthread_condattr_t mono;
+	pthread_condattr_init(&mono);
+	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_cond_init(&e->idle, &mono);
+	pthread_cond_init(&e->sweeper_wake, &mono);
+	pthread_condattr_destroy(&mono);
 	pthread_cond_init(&e->helper_wake, NULL);
 	if (pthread_create(&e->sweeper, NULL, sweeper_main, e)) {
 		free(e);
@@ -653,7 +663,7 @@ static bool wait_jobs(struct nx_exec *e, int64_t deadline)
 		int64_t left = deadline - nx_now();
 		if (left <= 0)
 			return false;
-		int64_t until = nx_wall_us() * 1000 + (left > NX_SEC ? NX_SEC : left);
+		int64_t until = nx_now() + (left > NX_SEC ? NX_SEC : left);
 		struct timespec ts = { until / NX_SEC, until % NX_SEC };
 		pthread_cond_timedwait(&e->idle, &e->lock, &ts);
 	}

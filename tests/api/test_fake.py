@@ -1,4 +1,5 @@
 """A source that does wrong on order (src/drivers/fake): every way a source can fail, in every format."""
+import concurrent.futures
 import json
 import time
 
@@ -12,6 +13,7 @@ configure(sources=[
     {"name": "rotten", "type": "fake", "config": {"checkFails": True}},
     {"name": "no_reset", "type": "fake", "config": {"resetFails": True}},
     {"name": "fleeting", "type": "fake", "config": {}},
+    {"name": "narrow", "type": "fake", "config": {"maxPoolSize": 1, "maxStreams": 0, "maxQueue": 1}},
     {"name": "capped", "type": "fake", "config": {"maxRows": 100}},
     {"name": "slim", "type": "fake", "config": {"maxBytes": 100000}},
 ])
@@ -73,6 +75,20 @@ def a_connection_that_dies_after_rows_is_not_tried_again():
     r = q("rows = 100000 AND die_after = 50000", limit=None)
     eq((200, "SOURCE_LOST"), (r.status, r.json["error"]["code"]))
     eq(200, q("rows = 1").status)
+
+
+@case
+def large_bodies_that_a_full_queue_refuses():
+    """They are judged on a worker and handed over from there: a refusal must end nothing twice."""
+    sql = "SELECT * FROM fake WHERE rows = 1 AND delay_ms = 200 AND " + " " * 20000 + "rows = 1"
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        for _ in range(3):
+            got = list(pool.map(lambda _: gateway().query("narrow", sql), range(12)))
+            check({r.code for r in got if r.status != 200} <= {"QUEUE_FULL"}, "typed", [r.code for r in got])
+            check(any(r.status == 200 for r in got) and any(r.status != 200 for r in got), "some of both")
+    pool = gateway().get("/api/v1/datasources/narrow/status").data["pool"]
+    eq((0, 0, 0), (pool["active"], pool["streams"], pool["waiting"]), pool)
+    eq(200, gateway().query("narrow", "SELECT * FROM fake WHERE rows = 1").status)
 
 
 @case
