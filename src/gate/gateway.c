@@ -232,7 +232,7 @@ static void *housekeeper(void *arg)
 	pthread_mutex_lock(&gw->keeper_lock);
 	while (!gw->keeper_stop) {
 		struct timespec ts;
-		clock_gettime(CLOCK_REALTIME, &ts);
+		clock_gettime(CLOCK_MONOTONIC, &ts);
 		ts.tv_sec++;
 		pthread_cond_timedwait(&gw->keeper_wake, &gw->keeper_lock, &ts);
 		pthread_mutex_unlock(&gw->keeper_lock);
@@ -246,7 +246,11 @@ static void *housekeeper(void *arg)
 static enum nx_code start_keeper(struct nx_gateway *gw, struct nx_error *err)
 {
 	pthread_mutex_init(&gw->keeper_lock, NULL);
-	pthread_cond_init(&gw->keeper_wake, NULL);
+	pthread_condattr_t mono; /* a clock that is set back must not stop the sweep */
+	pthread_condattr_init(&mono);
+	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_cond_init(&gw->keeper_wake, &mono);
+	pthread_condattr_destroy(&mono);
 	if (pthread_create(&gw->keeper, NULL, housekeeper, gw))
 		return nx_fail(err, NX_E_INTERNAL, "Cannot start a thread.");
 	gw->keeper_started = true;

@@ -91,7 +91,7 @@ static void *writer_main(void *arg)
 		if (h->stopping)
 			break;
 		struct timespec ts;
-		clock_gettime(CLOCK_REALTIME, &ts);
+		clock_gettime(CLOCK_MONOTONIC, &ts);
 		ts.tv_sec++;
 		pthread_cond_timedwait(&h->wake, &h->lock, &ts);
 	}
@@ -109,7 +109,11 @@ enum nx_code nx_history_start(struct nx_store *store, uint64_t keep, struct nx_h
 	h->store = store;
 	h->keep = keep;
 	pthread_mutex_init(&h->lock, NULL);
-	pthread_cond_init(&h->wake, NULL);
+	pthread_condattr_t mono;
+	pthread_condattr_init(&mono);
+	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_cond_init(&h->wake, &mono);
+	pthread_condattr_destroy(&mono);
 	if (pthread_create(&h->writer, NULL, writer_main, h)) {
 		free(h);
 		return nx_fail(err, NX_E_INTERNAL, "Cannot start a thread.");
