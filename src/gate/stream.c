@@ -232,6 +232,17 @@ static enum nx_code answer_whole(struct nx_request *r)
 	return NX_OK;
 }
 
+/* A request that was put off from a train may have been encoded in part before: nothing of that was
+ * sent, and nothing of it counts. */
+static void forget_attempt(struct nx_request *r)
+{
+	nx_compressor_free(r->compressor);
+	r->compressor = NULL;
+	r->rows = r->bytes = 0;
+	r->has_more = r->truncated = false;
+	atomic_store(&r->released, false);
+}
+
 enum nx_code nx_step_encode(struct nx_request *r)
 {
 	const struct nx_driver *d = r->source->driver;
@@ -243,6 +254,7 @@ enum nx_code nx_step_encode(struct nx_request *r)
 	if (r->granted.max_bytes && (!p.max_bytes || r->granted.max_bytes < p.max_bytes))
 		p.max_bytes = r->granted.max_bytes;
 	enum nx_code c = NX_OK;
+	forget_attempt(r);
 	r->out = nx_worker_buffer();
 	p.enc = nx_encoder_new(d->schema(r->stream), &r->args.encoding);
 	if (p.enc && r->coding != NX_CODING_IDENTITY)
