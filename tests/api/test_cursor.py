@@ -166,6 +166,34 @@ def a_cursor_over_a_server_holds_no_pool_connection_for_others():
 
 
 @case
+def too_many_cursors_are_refused_before_an_address_is_given():
+    opened = [fetch(batchSize=10) for _ in range(8)]
+    for r in opened:
+        check((r.status, r.code) in ((200, None), (503, "OVERLOADED"), (503, "QUEUE_FULL"), (429, "QUEUE_FULL")), "typed", r)
+    good = [path(next_uri(r)) for r in opened if r.status == 200]
+    check(len(good) <= 5, "maxCursors", len(good))
+    for uri in good:
+        eq(200, gateway().get(uri).status)
+        gateway().delete(uri)
+    for _ in range(8):  # results of one batch hold none
+        eq(200, fetch("SELECT id FROM t ORDER BY id", batchSize=10).status)
+    r = fetch(batchSize=10)
+    eq(200, r.status, r)
+    gateway().delete(path(next_uri(r)))
+
+
+@case
+def the_next_batch_may_be_asked_for_at_once():
+    """On another connection, while the worker that sent the last one is still putting the cursor back."""
+    for _ in range(20):
+        r = fetch(batchSize=100)
+        for _ in range(10):
+            r = gateway().get(path(next_uri(r)))
+            eq(200, r.status, r)
+        gateway().delete(path(next_uri(r)))
+
+
+@case
 def shutdown_with_open_cursors():
     g = Gateway(sources=[servers.postgres().source("pg")])
     g.post("/api/v1/fetch", {"dataSource": "pg", "sql": "SELECT x FROM generate_series(1, 900001) AS s(x)",

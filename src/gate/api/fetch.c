@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -54,7 +55,11 @@ struct nx_cursors *nx_cursors_new(uint32_t max, int64_t ttl_ms)
 	if (!c)
 		return NULL;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_cond_init(&c->freed, NULL);
+	pthread_condattr_t mono;
+	pthread_condattr_init(&mono);
+	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->freed, &mono);
+	pthread_condattr_destroy(&mono);
 	c->max = max;
 	c->ttl = ttl_ms * NX_MS;
 	return c;
@@ -249,6 +254,9 @@ static enum nx_code reply_page(struct nx_request *r, struct cursor *c)
 	size_t body = c->page.len;
 	enum nx_code code = nx_encoder_tail(enc, &meta, &c->page, &r->err);
 	nx_encoder_free(enc);
+	if (!code && c->page.failed)
+		code = nx_fail(&r->err, NX_E_RESULT_TOO_LARGE,
+			       "The batch is too large; ask for fewer rows.");
 	if (!code)
 		nx_request_reply(r, 200, nx_formats[c->encoding.format].content_type,
 				 nx_buf_str(&c->page));
@@ -376,6 +384,11 @@ enum nx_code nx_act_fetch_open(struct nx_request *r)
 		cursor_free(c);
 		return code;
 	}
+	if (!c->more) { /* all of it in one batch: its address is never told */
+		code = reply_page(r, c);
+		cursor_free(c);
+		return code;
+	}
 	/* Listed before it is answered: the client may ask for the next batch at once. */
 	c->used = nx_now();
 	pthread_mutex_lock(&cs->lock);
@@ -386,7 +399,7 @@ enum nx_code nx_act_fetch_open(struct nx_request *r)
 		cs->n++;
 	}
 	pthread_mutex_unlock(&cs->lock);
-	if (full && c->more)
+	if (full)
 		code = nx_fail(&r->err, NX_E_OVERLOADED, "Too many cursors are open.");
 	else
 		code = reply_page(r, c);
@@ -416,12 +429,14 @@ static struct cursor *find_cursor(struct nx_request *r)
 static enum nx_code take_cursor(struct nx_request *r, struct cursor **ret)
 {
 	struct nx_cursors *cs = r->gw->cursors;
-	int64_t until = nx_wall_us() * 1000 + BUSY_WAIT;
+	int64_t until = nx_now() + BUSY_WAIT;
 	struct timespec ts = { until / NX_SEC, until % NX_SEC };
 	pthread_mutex_lock(&cs->lock);
 	struct cursor *c = find_cursor(r);
-	while (c && c->busy && pthread_cond_timedwait(&cs->freed, &cs->lock, &ts) == 0)
-		c = find_cursor(r);
+	while (c && c->busy && nx_now() < until) {
+		(void)pthread_cond_timedwait(&cs->freed, &cs->lock, &ts);
+		c = find_cursor(r); /* also after the time is over: it may have been freed */
+	}
 	bool busy = c && c->busy;
 	if (c && !busy)
 		c->busy = true;
