@@ -102,6 +102,7 @@ static void tell(struct nx_catalog *c, struct nx_snapshot *old)
 {
 	if (!old)
 		return;
+	atomic_store(&old->replaced, true);
 	if (c->on_change)
 		c->on_change(&old->pub, c->on_change_arg);
 	nx_data_source_unref(&old->pub);

@@ -81,6 +81,8 @@ NX_NODISCARD enum nx_code nx_catalog_get(struct nx_catalog *c, struct nx_str id_
 					 const struct nx_data_source **ret, struct nx_error *err);
 void nx_data_source_ref(const struct nx_data_source *s);
 void nx_data_source_unref(const struct nx_data_source *s);
+/* Has the catalog another version, or none? True before on_change is called. */
+bool nx_data_source_replaced(const struct nx_data_source *s);
 
 /* Create, replace, delete: validated by DS-001..015 and the driver's option table; secrets go to the
  * vault. `body` is the JSON of POST/PUT: {name, type, description, config{...}, status?, version?,

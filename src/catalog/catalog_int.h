@@ -92,6 +92,7 @@ struct nx_body {
 struct nx_snapshot {
 	struct nx_data_source pub; /* first: the two convert into each other */
 	_Atomic uint32_t refs;
+	atomic_bool replaced; /* set before on_change is told */
 	struct nx_body *body;
 };
 

@@ -77,6 +77,7 @@ struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 	if (!s)
 		return NULL;
 	atomic_init(&s->refs, 1);
+	atomic_init(&s->replaced, false);
 	atomic_fetch_add_explicit(&body->refs, 1, memory_order_relaxed);
 	s->body = body;
 	s->pub = (struct nx_data_source){
@@ -103,6 +104,11 @@ struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 void nx_data_source_ref(const struct nx_data_source *s)
 {
 	atomic_fetch_add_explicit(&nx_snapshot_of(s)->refs, 1, memory_order_relaxed);
+}
+
+bool nx_data_source_replaced(const struct nx_data_source *s)
+{
+	return atomic_load(&nx_snapshot_of(s)->replaced);
 }
 
 void nx_data_source_unref(const struct nx_data_source *s)

@@ -137,6 +137,8 @@ struct nx_pool_stats {
 	uint64_t connects, connect_failures, reuses, cancels;
 };
 void nx_exec_pools(struct nx_exec *e, void (*fn)(const struct nx_pool_stats *s, void *arg), void *arg);
+/* A source has a pool per version while queries of the older ones still run. */
+void nx_pool_stats_add(struct nx_pool_stats *sum, const struct nx_pool_stats *s);
 
 struct nx_exec_stats {
 	uint32_t threads, running, target, ready, waiting, streaming;

@@ -104,6 +104,14 @@ void nx_data_source_ref(const struct nx_data_source *s)
 	atomic_fetch_add(&refs, 1);
 }
 
+static _Atomic bool replaced;
+
+bool nx_data_source_replaced(const struct nx_data_source *s)
+{
+	(void)s;
+	return atomic_load(&replaced);
+}
+
 void nx_data_source_unref(const struct nx_data_source *s)
 {
 	(void)s;
@@ -359,6 +367,27 @@ NX_TEST(a_changed_source_closes_its_pool)
 	struct task again = { .end = NX_CONN_CLEAN };
 	NX_EQ_I(NX_OK, submit(e, &again, &s, 0));
 	wait_done(&again);
+	stop(e);
+}
+
+NX_TEST(a_pool_that_comes_after_the_change_does_not_stay)
+{
+	struct nx_exec *e = start(4);
+	struct nx_data_source s = source(2, 0, 10);
+	atomic_store(&replaced, true);
+	struct task t = { .end = NX_CONN_CLEAN };
+	NX_EQ_I(NX_OK, submit(e, &t, &s, 0));
+	wait_done(&t);
+	NX_EQ_I(NX_OK, t.code);
+	for (int i = 0; i < 200 && atomic_load(&sim.open) > 0; i++)
+		usleep(10000);
+	NX_EQ_I(0, atomic_load(&sim.open));
+	NX_EQ_I(1, atomic_load(&sim.disconnects));
+	nx_exec_drain(e);
+	NX_EQ_I(NX_E_SHUTTING_DOWN, submit(e, &t, &s, 0));
+	for (int i = 0; i < 200 && atomic_load(&sim.open) > 0; i++)
+		usleep(10000);
+	NX_EQ_I(0, atomic_load(&sim.open));
 	stop(e);
 }
 

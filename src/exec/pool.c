@@ -65,6 +65,9 @@ enum nx_code nx_pool_open(struct nx_exec *e, const struct nx_data_source *ds, st
 		fresh->next = e->pools[b];
 		e->pools[b] = fresh;
 		p = fresh;
+		/* A request that read the catalog before a change may come after it: nobody will
+		 * tell this pool. It serves that request and goes. */
+		p->closing = nx_data_source_replaced(ds);
 	}
 	*ret = p;
 	return NX_OK;
@@ -346,4 +349,17 @@ void nx_exec_pools(struct nx_exec *e, void (*fn)(const struct nx_pool_stats *s, 
 			fn(&s, arg);
 		}
 	pthread_mutex_unlock(&e->lock);
+}
+
+void nx_pool_stats_add(struct nx_pool_stats *sum, const struct nx_pool_stats *s)
+{
+	sum->active += s->active;
+	sum->streams += s->streams;
+	sum->open += s->open;
+	sum->idle += s->idle;
+	sum->waiting += s->waiting;
+	sum->connects += s->connects;
+	sum->connect_failures += s->connect_failures;
+	sum->reuses += s->reuses;
+	sum->cancels += s->cancels;
 }

@@ -230,6 +230,10 @@ enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error 
 	if (!c) {
 		enqueue(e, j);
 	} else { /* not taken: there is nothing to end */
+		if (j->pool) { /* a late pool has this user only */
+			j->pool->users++;
+			nx_pool_unuse(j->pool);
+		}
 		j->pool = NULL;
 		atomic_store(&j->state, NX_JOB_RECEIVED);
 	}

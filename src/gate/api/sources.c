@@ -281,16 +281,13 @@ enum nx_code nx_act_source_test(struct nx_request *r)
 struct pool_find {
 	const char *id;
 	struct nx_pool_stats s;
-	bool found;
 };
 
 static void find_pool(const struct nx_pool_stats *s, void *arg)
 {
 	struct pool_find *f = arg;
-	if (strcmp(s->id, f->id) == 0) {
-		f->s = *s;
-		f->found = true;
-	}
+	if (strcmp(s->id, f->id) == 0)
+		nx_pool_stats_add(&f->s, s);
 }
 
 enum nx_code nx_act_source_status(struct nx_request *r)

@@ -55,6 +55,12 @@ struct pools {
 static void take_pool(const struct nx_pool_stats *s, void *arg)
 {
 	struct pools *p = arg;
+	/* Pools of older versions live until their last query ends: one series a name. */
+	for (uint32_t i = 0; i < p->n; i++)
+		if (strcmp(p->s[i].name, s->name) == 0) {
+			nx_pool_stats_add(&p->s[i], s);
+			return;
+		}
 	if (p->n < NX_COUNTOF(p->s))
 		p->s[p->n++] = *s;
 }
