@@ -41,6 +41,11 @@ enum nx_code nx_act_validate(struct nx_request *r)
 	return c;
 }
 
+/* Thousands may wait: beyond the first the statements are left out, beyond the second the rest. It is
+ * listed under the scheduler's lock, and half a document helps nobody. */
+#define LIST_SQL ((size_t)1 << 20)
+#define LIST_MOST ((size_t)6 << 20)
+
 struct listing {
 	struct nx_request *r;
 	struct nx_buf b;
@@ -63,7 +68,8 @@ static void put_common(struct listing *l, const char *id, const char *state, uin
 static void list_job(const struct nx_job *j, void *arg)
 {
 	struct listing *l = arg;
-	if ((!l->all && j->owner != l->r->who.id) || (l->only.len && !nx_str_is(l->only, j->id)))
+	if (l->b.len > LIST_MOST || (!l->all && j->owner != l->r->who.id) ||
+	    (l->only.len && !nx_str_is(l->only, j->id)))
 		return;
 	put_common(l, j->id, nx_job_state_name(atomic_load(&j->state)), atomic_load(&j->rows),
 		   j->started_wall, j->principal ? j->principal : "");
@@ -72,7 +78,7 @@ static void list_job(const struct nx_job *j, void *arg)
 		nx_buf_printf(&l->b, ",\"dataSourceId\":\"%s\",\"dataSource\":", j->source->id);
 		nx_buf_put_json(&l->b, j->source->name);
 	}
-	if (j->sql.len) {
+	if (j->sql.len && l->b.len < LIST_SQL) {
 		size_t n = j->sql.len > 1000 ? 1000 : j->sql.len;
 		nx_buf_puts(&l->b, ",\"sql\":");
 		nx_buf_put_json(&l->b, nx_strn(j->sql.ptr, n));

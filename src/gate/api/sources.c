@@ -112,6 +112,9 @@ enum nx_code nx_act_sources(struct nx_request *r)
 	/* paged here: what the caller may not see is not counted either */
 	c = nx_catalog_list(r->gw->catalog, type, status, 0, UINT32_MAX, &total, put_source, &p,
 			    &r->err);
+	if (!c && p.b.failed)
+		c = nx_fail(&r->err, NX_E_RESULT_TOO_LARGE,
+			    "The list is too large; ask for fewer with limit.");
 	if (!c) {
 		nx_buf_printf(&p.b, "],\"total\":%u,\"offset\":%u,\"limit\":%u}", p.seen, offset,
 			      limit);
