@@ -80,6 +80,9 @@ int nx_cmd_serve(struct nx_cli *cli)
 	if (!nx_cli_config(cli, &cfg))
 		return NX_EXIT_FAIL;
 	setup_log(&cfg);
+#ifdef NX_TEST_WITHOUT_LAYER_A
+	nx_log(NX_LOG_ERROR, "start", "THIS IS A TEST BUILD WITHOUT THE SQL GATE");
+#endif
 	raise_limits();
 	bool hardening = nx_opt_bool(cfg.values, "hardening", true);
 	if (hardening)

@@ -45,7 +45,9 @@ static const struct kind kinds[] = {
 	{ "HTTP", NX_E_SOURCE_PERMISSION, NULL },
 	{ "Permission", NX_E_SOURCE_PERMISSION, NULL },
 	{ "Out of Memory", NX_E_ENGINE_MEMORY, NULL },
-	{ "INTERRUPT", NX_E_QUERY_CANCELED, NULL },
+	/* Nobody interrupts a worker, cancel kills it: this is one thread's echo of another's error,
+	 * which DuckDB now and then reports in its place. */
+	{ "INTERRUPT", NX_E_SOURCE_FAILED, NULL },
 	{ "INTERNAL", NX_E_ENGINE_CRASHED, NULL },
 	{ "FATAL", NX_E_ENGINE_CRASHED, NULL },
 };
@@ -179,8 +181,6 @@ static enum nx_code set(const struct kind *k, struct nx_str text, const struct n
 	if (code == NX_E_ENGINE_CRASHED) { /* a stack trace follows */
 		nx_fail(err, code, "the engine hit an internal error on this query");
 		nx_error_detail(err, "%s", b.failed ? "" : b.data);
-	} else if (code == NX_E_QUERY_CANCELED) {
-		nx_fail(err, code, "the query was cancelled");
 	} else {
 		hide_names(&b, names);
 		nx_fail(err, code, "%s", b.failed ? "no memory for the message" : b.data);
