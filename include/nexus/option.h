@@ -57,5 +57,7 @@ int64_t nx_opt_int(const struct nx_options *o, const char *key, int64_t fallback
 int64_t nx_opt_ms(const struct nx_options *o, const char *key, int64_t fallback);
 bool nx_opt_bool(const struct nx_options *o, const char *key, bool fallback);
 bool nx_opt_has(const struct nx_options *o, const char *key);
+/* The same keys with the same values? Secrets count. */
+bool nx_options_equal(const struct nx_options *a, const struct nx_options *b);
 
 #endif

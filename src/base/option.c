@@ -229,3 +229,18 @@ bool nx_opt_has(const struct nx_options *o, const char *key)
 {
 	return find(o, key) != NULL;
 }
+
+static bool covers(const struct nx_options *a, const struct nx_options *b)
+{
+	for (const struct entry *e = b->first; e; e = e->next) {
+		const struct entry *f = find(a, e->spec->key);
+		if (!f || f->len != e->len || memcmp(f->text, e->text, e->len) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool nx_options_equal(const struct nx_options *a, const struct nx_options *b)
+{
+	return covers(a, b) && covers(b, a);
+}

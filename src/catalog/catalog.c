@@ -5,26 +5,11 @@
  * over I/O or a callback. A reader gets a reference to an immutable snapshot and no lock at all. */
 #include "catalog/catalog_int.h"
 
-#include <openssl/evp.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 
 #define SOURCES_MAX 100000u
 #define SCRATCH_MAX ((size_t)16 << 20)
-
-struct nx_catalog {
-	struct nx_store *store;
-	struct nx_vault *vault; /* NULL: no key, no secrets [DS-011] */
-	pthread_mutex_t writing;
-	pthread_rwlock_t lock; /* the three below */
-	struct nx_table by_id, by_name;
-	struct nx_snapshot *
-		*sorted; /* by name; count is that of the tables; each holds a reference */
-	size_t sorted_cap;
-	void (*on_change)(const struct nx_data_source *old, void *arg);
-	void *on_change_arg;
-};
 
 static const struct nx_source_type unknown_type = {
 	"unknown", "unknown", "",	    NX_D_POSTGRESQL,
@@ -55,17 +40,19 @@ static size_t position(const struct nx_catalog *c, struct nx_str name)
 	return lo;
 }
 
-static bool reserve(struct nx_catalog *c)
+static bool reserve(struct nx_catalog *c, uint32_t more)
 {
-	if (c->by_id.count >= c->sorted_cap) {
+	if (c->by_id.count + more > c->sorted_cap) {
 		size_t cap = c->sorted_cap ? c->sorted_cap * 2 : 64;
+		while (cap < c->by_id.count + more)
+			cap *= 2;
 		struct nx_snapshot **p = reallocarray(c->sorted, cap, sizeof(*p));
 		if (!p)
 			return false;
 		c->sorted = p;
 		c->sorted_cap = cap;
 	}
-	return nx_table_reserve(&c->by_id) && nx_table_reserve(&c->by_name);
+	return nx_table_reserve(&c->by_id, more) && nx_table_reserve(&c->by_name, more);
 }
 
 /* Takes one reference over. Room was reserved. Lock held. */
@@ -87,8 +74,7 @@ static void link_out(struct nx_catalog *c, struct nx_snapshot *s)
 	nx_table_remove(&c->by_name, s->pub.name);
 }
 
-/* Both may be NULL. Room for `in` was reserved when it has no predecessor. */
-static void swap(struct nx_catalog *c, struct nx_snapshot *out, struct nx_snapshot *in)
+void nx_catalog_swap(struct nx_catalog *c, struct nx_snapshot *out, struct nx_snapshot *in)
 {
 	pthread_rwlock_wrlock(&c->lock);
 	if (out)
@@ -98,7 +84,7 @@ static void swap(struct nx_catalog *c, struct nx_snapshot *out, struct nx_snapsh
 	pthread_rwlock_unlock(&c->lock);
 }
 
-static void tell(struct nx_catalog *c, struct nx_snapshot *old)
+void nx_catalog_tell(struct nx_catalog *c, struct nx_snapshot *old)
 {
 	if (!old)
 		return;
@@ -176,8 +162,8 @@ static enum nx_code load(const struct nx_store_source *row, void *arg, struct nx
 			       "The metadata store holds a damaged data source.");
 	memcpy(from.id, row->id.ptr, row->id.len);
 	struct nx_arena *a = nx_arena_new(SCRATCH_MAX);
-	enum nx_code code = a && reserve(c) ? build_row(c, row, &q, &from, a, &s, &why)
-					    : nx_fail(&why, NX_E_MEMORY, "Out of memory.");
+	enum nx_code code = a && reserve(c, 1) ? build_row(c, row, &q, &from, a, &s, &why)
+					       : nx_fail(&why, NX_E_MEMORY, "Out of memory.");
 	if (code == NX_E_MEMORY)
 		(void)nx_fail(err, code, "%s", why.message);
 	else if (code)
@@ -311,8 +297,7 @@ static struct nx_store_source row_of(const struct nx_snapshot *s)
 	};
 }
 
-/* The snapshot behind an id, without a reference: only writers drop snapshots, and we are the one. */
-static struct nx_snapshot *current(struct nx_catalog *c, struct nx_str id)
+struct nx_snapshot *nx_catalog_current(struct nx_catalog *c, struct nx_str id)
 {
 	pthread_rwlock_rdlock(&c->lock);
 	struct nx_snapshot *s = nx_table_get(&c->by_id, id);
@@ -336,12 +321,11 @@ static void check_name_free(struct nx_catalog *c, const struct nx_request *q,
 			     "A data source of that name exists.");
 }
 
-/* Room in the tables, before anything is stored that could then not be linked. */
-static enum nx_code make_room(struct nx_catalog *c, struct nx_error *err)
+enum nx_code nx_catalog_room(struct nx_catalog *c, uint32_t more, struct nx_error *err)
 {
 	pthread_rwlock_wrlock(&c->lock);
-	bool full = c->by_id.count >= SOURCES_MAX;
-	bool ok = !full && reserve(c);
+	bool full = c->by_id.count + more > SOURCES_MAX;
+	bool ok = !full && reserve(c, more);
 	pthread_rwlock_unlock(&c->lock);
 	if (full)
 		return nx_fail(err, NX_E_OVERLOADED, "There are too many data sources.");
@@ -359,7 +343,7 @@ static enum nx_code add_new(struct nx_catalog *c, const struct nx_request *q,
 	if (!code)
 		code = nx_rules_end(rules, a, broken, err);
 	if (!code)
-		code = make_room(c, err);
+		code = nx_catalog_room(c, 1, err);
 	if (!code && from->save) {
 		struct nx_store_source row = row_of(s);
 		code = nx_store_source_put(c->store, &row, err);
@@ -370,7 +354,7 @@ static enum nx_code add_new(struct nx_catalog *c, const struct nx_request *q,
 	}
 	s->pub.from_config = !from->save;
 	nx_data_source_ref(&s->pub);
-	swap(c, NULL, s);
+	nx_catalog_swap(c, NULL, s);
 	*ret = s;
 	return NX_OK;
 }
@@ -407,7 +391,7 @@ enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body,
 static enum nx_code for_change(struct nx_catalog *c, struct nx_str id, struct nx_snapshot **ret,
 			       struct nx_error *err)
 {
-	struct nx_snapshot *s = current(c, id);
+	struct nx_snapshot *s = nx_catalog_current(c, id);
 	if (!s)
 		return not_found(err);
 	if (s->pub.from_config)
@@ -459,7 +443,7 @@ static enum nx_code replace_with(struct nx_catalog *c, struct nx_snapshot *old,
 		return code;
 	}
 	nx_data_source_ref(&s->pub);
-	swap(c, old, s);
+	nx_catalog_swap(c, old, s);
 	*ret = s;
 	return NX_OK;
 }
@@ -481,7 +465,7 @@ enum nx_code nx_catalog_replace(struct nx_catalog *c, struct nx_str id, const st
 	nx_rules_done(&rules);
 	if (code)
 		return code;
-	tell(c, old);
+	nx_catalog_tell(c, old);
 	hand_out(s, ret);
 	return NX_OK;
 }
@@ -494,10 +478,10 @@ enum nx_code nx_catalog_delete(struct nx_catalog *c, struct nx_str id, struct nx
 	if (!code)
 		code = nx_store_source_delete(c->store, id, err);
 	if (!code)
-		swap(c, old, NULL);
+		nx_catalog_swap(c, old, NULL);
 	pthread_mutex_unlock(&c->writing);
 	if (!code)
-		tell(c, old);
+		nx_catalog_tell(c, old);
 	return code;
 }
 
@@ -526,7 +510,7 @@ static enum nx_code change_status(struct nx_catalog *c, struct nx_snapshot *old,
 		nx_data_source_unref(&s->pub);
 		return code;
 	}
-	swap(c, old, s);
+	nx_catalog_swap(c, old, s);
 	return NX_OK;
 }
 
@@ -534,14 +518,14 @@ enum nx_code nx_catalog_set_status(struct nx_catalog *c, struct nx_str id,
 				   enum nx_source_status status, struct nx_error *err)
 {
 	pthread_mutex_lock(&c->writing);
-	struct nx_snapshot *old = current(c, id);
+	struct nx_snapshot *old = nx_catalog_current(c, id);
 	bool same = old && old->pub.status == status;
 	enum nx_code code = !old   ? not_found(err)
 			    : same ? NX_OK
 				   : change_status(c, old, status, err);
 	pthread_mutex_unlock(&c->writing);
 	if (!code && !same)
-		tell(c, old);
+		nx_catalog_tell(c, old);
 	return code;
 }
 
@@ -568,53 +552,4 @@ enum nx_code nx_catalog_build(struct nx_catalog *c, const struct nx_json *body, 
 	}
 	*ret = &s->pub;
 	return NX_OK;
-}
-
-/* The id of a source in nexus.yaml is made from its name, so that it survives a restart. */
-static bool id_from_name(struct nx_str name, char ret[37])
-{
-	static const char hex[] = "0123456789abcdef";
-	uint8_t h[EVP_MAX_MD_SIZE];
-	char *p = ret;
-	if (EVP_Digest(name.ptr ? name.ptr : "", name.len, h, NULL, EVP_sha256(), NULL) != 1)
-		return false;
-	h[6] = (uint8_t)((h[6] & 0x0f) | 0x80); /* UUID version 8: made our own way */
-	h[8] = (uint8_t)((h[8] & 0x3f) | 0x80);
-	for (int i = 0; i < 16; i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*p++ = '-';
-		*p++ = hex[h[i] >> 4];
-		*p++ = hex[h[i] & 15];
-	}
-	*p = '\0';
-	return true;
-}
-
-enum nx_code nx_catalog_add_config(struct nx_catalog *c, const struct nx_json *body,
-				   struct nx_error *err)
-{
-	struct nx_request q;
-	struct nx_rules rules;
-	struct nx_snapshot *s = NULL;
-	struct nx_arena *a = nx_arena_new(SCRATCH_MAX);
-	if (!a)
-		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
-	nx_rules_init(&rules);
-	nx_request_read(body, &q, &rules);
-	struct nx_origin from = { .version = 1 };
-	from.status = q.has_status				 ? q.status
-		      : q.type && nx_driver_find(q.type->driver) ? NX_SOURCE_ACTIVE
-								 : NX_SOURCE_DRAFT;
-	enum nx_code code = id_from_name(q.name, from.id)
-				    ? NX_OK
-				    : nx_fail(err, NX_E_INTERNAL, "No id can be made.");
-	pthread_mutex_lock(&c->writing);
-	if (!code)
-		code = add_new(c, &q, &from, a, &rules, NULL, &s, err);
-	pthread_mutex_unlock(&c->writing);
-	nx_rules_done(&rules);
-	nx_arena_free(a);
-	if (!code)
-		nx_data_source_unref(&s->pub);
-	return code;
 }

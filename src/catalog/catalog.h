@@ -69,7 +69,7 @@ struct nx_data_source {
 };
 
 /* Loads what the store holds. `key` is the 32-byte vault master key (copied; wiped by free); NULL: no
- * secrets can be kept [DS-011]. `store` NULL: only nx_catalog_build() and nx_catalog_add_config().
+ * secrets can be kept [DS-011]. `store` NULL: only nx_catalog_build() and nx_catalog_declare().
  * A source that cannot be built any more (wrong key, config that no longer fits) is kept in status
  * ERROR with its `problem`; only a failing store or lack of memory fails the whole. */
 NX_NODISCARD enum nx_code nx_catalog_open(struct nx_store *store, const uint8_t key[32],
@@ -102,13 +102,19 @@ NX_NODISCARD enum nx_code nx_catalog_replace(struct nx_catalog *c, struct nx_str
 NX_NODISCARD enum nx_code nx_catalog_delete(struct nx_catalog *c, struct nx_str id, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_catalog_set_status(struct nx_catalog *c, struct nx_str id,
 						enum nx_source_status s, struct nx_error *err);
-/* Validates and builds without saving: for nexus.yaml (`save` false, from_config true) and
- * test-query. nx_catalog_add_config also makes it resolvable. */
+/* Validates and builds without saving: for test-query. */
 NX_NODISCARD enum nx_code nx_catalog_build(struct nx_catalog *c, const struct nx_json *body,
 					   struct nx_arena *a, struct nx_str *rules,
 					   const struct nx_data_source **ret, struct nx_error *err);
-NX_NODISCARD enum nx_code nx_catalog_add_config(struct nx_catalog *c, const struct nx_json *body,
-						struct nx_error *err);
+
+struct nx_declared {
+	uint32_t added, changed, removed, unchanged;
+};
+/* The data sources of the configuration file (array of bodies, or NULL for none) replace those of the
+ * list before. All or nothing: the message names the source that is wrong. A source that is as it was
+ * keeps its snapshot, status and pool; a changed one gets a new version. `ret` may be NULL. */
+NX_NODISCARD enum nx_code nx_catalog_declare(struct nx_catalog *c, const struct nx_json *list,
+					     struct nx_declared *ret, struct nx_error *err);
 
 /* Page of sources ordered by name: fn is called outside the lock; total is before paging. */
 NX_NODISCARD enum nx_code nx_catalog_list(struct nx_catalog *c, struct nx_str type, struct nx_str status,

@@ -3,7 +3,8 @@
  *	body -> rules on name, type, status            (build.c)
  *	config -> flat entries -> rules -> options      (config.c, rules.c)
  *	options + names -> snapshot                     (snapshot.c)
- *	snapshots by id and by name                     (table.c, catalog.c)  */
+ *	snapshots by id and by name                     (table.c, catalog.c)
+ *	those of the configuration file                 (declared.c)  */
 #ifndef NX_CATALOG_CATALOG_INT_H
 #define NX_CATALOG_CATALOG_INT_H
 
@@ -172,12 +173,37 @@ struct nx_table {
 	size_t count;
 };
 
-/* Room for one more; false: out of memory. */
-NX_NODISCARD bool nx_table_reserve(struct nx_table *t);
+/* Room for so many more; false: out of memory. */
+NX_NODISCARD bool nx_table_reserve(struct nx_table *t, uint32_t more);
 /* Adds, or replaces the entry of an equal key; room was reserved. */
 void nx_table_put(struct nx_table *t, struct nx_str key, struct nx_snapshot *s);
 struct nx_snapshot *nx_table_get(const struct nx_table *t, struct nx_str key);
 void nx_table_remove(struct nx_table *t, struct nx_str key);
 void nx_table_done(struct nx_table *t);
+
+/* ---- catalog.c: the registry; who changes it holds `writing` ---- */
+
+struct nx_catalog {
+	struct nx_store *store;
+	struct nx_vault *vault; /* NULL: no key, no secrets [DS-011] */
+	pthread_mutex_t writing;
+	pthread_rwlock_t lock; /* the three below */
+	struct nx_table by_id, by_name;
+	struct nx_snapshot *
+		*sorted; /* by name; count is that of the tables; each holds a reference */
+	size_t sorted_cap;
+	void (*on_change)(const struct nx_data_source *old, void *arg);
+	void *on_change_arg;
+};
+
+/* The snapshot behind an id, without a reference: only writers drop snapshots, and the caller is the one. */
+struct nx_snapshot *nx_catalog_current(struct nx_catalog *c, struct nx_str id);
+/* Room in the tables, before anything is stored that could then not be linked. */
+NX_NODISCARD enum nx_code nx_catalog_room(struct nx_catalog *c, uint32_t more, struct nx_error *err);
+/* Both may be NULL. Room for `in` was reserved when it has no predecessor. A reference of `in` is taken
+ * over, that of `out` given back to the caller. */
+void nx_catalog_swap(struct nx_catalog *c, struct nx_snapshot *out, struct nx_snapshot *in);
+/* After `writing` is released: `old`, taken out, is over; its reference is given back. NULL is fine. */
+void nx_catalog_tell(struct nx_catalog *c, struct nx_snapshot *old);
 
 #endif

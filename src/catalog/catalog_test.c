@@ -633,12 +633,15 @@ NX_TEST(sources_of_the_configuration_file)
 	struct nx_arena *a = nx_arena_new(0);
 	struct nx_error err;
 	const struct nx_data_source *s = NULL, *t = NULL;
-	const struct nx_json *body = parse("{\"name\":\"a\"," PG ",\"password\":\"p\"}}", a);
-	NX_EQ_I(NX_OK, nx_catalog_add_config(c, body, &err));
-	NX_EQ_I(NX_OK, nx_catalog_add_config(d, body, &err));
-	NX_EQ_I(NX_E_SOURCE_EXISTS, nx_catalog_add_config(c, body, &err));
+#define A_ITEM "{\"name\":\"a\"," PG ",\"password\":\"p\"}}"
+	const struct nx_json *list = parse("[" A_ITEM "]", a);
+	NX_EQ_I(NX_OK, nx_catalog_declare(c, list, NULL, &err));
+	NX_EQ_I(NX_OK, nx_catalog_declare(d, list, NULL, &err));
+	NX_EQ_I(NX_E_SOURCE_EXISTS,
+		nx_catalog_declare(c, parse("[" A_ITEM "," A_ITEM "]", a), NULL, &err));
 	NX_EQ_I(NX_E_UNKNOWN_KEY,
-		nx_catalog_add_config(c, parse("{\"name\":\"b\"," PG ",\"x\":1}}", a), &err));
+		nx_catalog_declare(c, parse("[{\"name\":\"b\"," PG ",\"x\":1}}]", a), NULL, &err));
+	NX_CHECK(strstr(err.message, "Source b: "));
 	NX_EQ_I(NX_OK, nx_catalog_get(c, NX_STR("a"), &s, &err));
 	NX_EQ_I(NX_OK, nx_catalog_get(d, NX_STR("a"), &t, &err));
 	NX_EQ_S(s->id, t->id); /* stable over instances */
@@ -678,23 +681,88 @@ static void see(const struct nx_data_source *s, void *arg)
 	memcpy(seen[nseen++], s->name.ptr, s->name.len + 1);
 }
 
+static struct nx_declared declare(struct nx_catalog *c, const char *list, struct nx_arena *a)
+{
+	struct nx_declared did = { 0 };
+	struct nx_error err;
+	if (nx_catalog_declare(c, parse(list, a), &did, &err))
+		nx_test_fail(__FILE__, __LINE__, "%s", err.message);
+	return did;
+}
+
+static void note_change(const struct nx_data_source *old, void *arg)
+{
+	NX_CHECK(nx_data_source_replaced(old));
+	++*(int *)arg;
+}
+
+NX_TEST(declared_sources_are_replaced_as_a_whole)
+{
+	struct nx_catalog *c = open_catalog(NULL, NULL);
+	struct nx_arena *a = nx_arena_new(0);
+	struct nx_error err;
+	const struct nx_data_source *s = NULL, *t = NULL;
+	int changes = 0;
+	nx_catalog_on_change(c, note_change, &changes);
+#define ITEM(name, password) "{\"name\":\"" name "\"," PG ",\"password\":\"" password "\"}}"
+	NX_EQ_I(2, declare(c, "[" ITEM("a", "1") "," ITEM("b", "1") "]", a).added);
+	NX_EQ_I(NX_OK, nx_catalog_get(c, NX_STR("a"), &s, &err));
+	NX_EQ_I(NX_OK, nx_catalog_set_status(c, nx_str(s->id), NX_SOURCE_INACTIVE, &err));
+	nx_data_source_unref(s);
+	changes = 0;
+	/* a secret alone is a change; what is as it was keeps its status */
+	struct nx_declared did =
+		declare(c, "[" ITEM("c", "1") "," ITEM("b", "2") "," ITEM("a", "1") "]", a);
+	NX_EQ_I(1, did.added);
+	NX_EQ_I(1, did.changed);
+	NX_EQ_I(1, did.unchanged);
+	NX_EQ_I(1, changes);
+	NX_EQ_I(NX_OK, nx_catalog_get(c, NX_STR("a"), &s, &err));
+	NX_EQ_I(NX_SOURCE_INACTIVE, s->status);
+	NX_EQ_I(1, s->version);
+	nx_data_source_unref(s);
+	NX_EQ_I(NX_OK, nx_catalog_get(c, NX_STR("b"), &s, &err));
+	NX_EQ_I(2, s->version);
+	NX_EQ_S("2", nx_opt_str(s->options, "password", ""));
+	/* a mistake changes nothing, and says where it is */
+	NX_EQ_I(NX_E_UNKNOWN_KEY,
+		nx_catalog_declare(
+			c, parse("[" ITEM("d", "1") ",{\"name\":\"e\"," PG ",\"x\":1}}]", a), NULL,
+			&err));
+	NX_CHECK(strstr(err.message, "Source e: "));
+	NX_EQ_I(NX_E_SOURCE_NOT_FOUND, nx_catalog_get(c, NX_STR("d"), &t, &err));
+	NX_CHECK(!nx_data_source_replaced(s));
+	/* gone from the list, gone from the catalog; who holds it may go on */
+	NX_EQ_I(3, declare(c, "[]", a).removed);
+	NX_CHECK(nx_data_source_replaced(s));
+	NX_EQ_I(NX_E_SOURCE_NOT_FOUND, nx_catalog_get(c, NX_STR("b"), &t, &err));
+	nx_data_source_unref(s);
+	NX_EQ_I(1, declare(c, "[" ITEM("b", "2") "]", a).added);
+	nx_arena_free(a);
+	nx_catalog_free(c);
+}
+
 NX_TEST_FOR(ten_thousand_sources, 240)
 {
 	struct nx_catalog *c = open_catalog(NULL, NULL);
 	struct nx_error err;
 	struct nx_arena *a = nx_arena_new(0);
-	char body[256];
+	struct nx_buf list;
 	int64_t t = nx_now();
+	nx_buf_init(&list, (size_t)4 << 20);
 	for (int i = 0; i < 10000; i++) {
 		int k = i * 7919 % 10000; /* not in order */
-		NX_CHECK(snprintf(body, sizeof(body),
-				  "{\"name\":\"s%05d\",\"type\":\"%s\",\"config\":{%s}}", k,
-				  k % 10 ? "postgresql" : "sqlite",
-				  k % 10 ? "\"host\":\"h\",\"username\":\"u\"" : "\"path\":\"p\"") >
-			 0);
-		NX_EQ_I(NX_OK, nx_catalog_add_config(c, parse(body, a), &err));
-		nx_arena_reset(a);
+		nx_buf_printf(&list, "%c{\"name\":\"s%05d\",\"type\":\"%s\",\"config\":{%s}}",
+			      i ? ',' : '[', k, k % 10 ? "postgresql" : "sqlite",
+			      k % 10 ? "\"host\":\"h\",\"username\":\"u\"" : "\"path\":\"p\"");
 	}
+	nx_buf_puts(&list, "]");
+	char *text = nx_arena_cstr(a, nx_buf_str(&list));
+	nx_buf_done(&list);
+	const struct nx_json *all = parse(text, a);
+	struct nx_declared did;
+	NX_EQ_I(NX_OK, nx_catalog_declare(c, all, &did, &err));
+	NX_EQ_I(10000, did.added);
 	printf("# 10000 sources added in %lld ms\n", (long long)(nx_now() - t) / NX_MS);
 	uint32_t total = 0;
 	t = nx_now();
@@ -913,7 +981,7 @@ NX_TEST(table_against_a_list)
 		state = state * 1664525u + 1013904223u;
 		uint32_t i = (state >> 8) % 300;
 		if (state >> 31) {
-			NX_CHECK(nx_table_reserve(&t));
+			NX_CHECK(nx_table_reserve(&t, 1));
 			nx_table_put(&t, nx_str(keys[i]), &marks[i]);
 			count += !in[i];
 			in[i] = true;

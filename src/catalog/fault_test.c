@@ -94,9 +94,12 @@ static enum nx_code do_config(struct world *w, struct nx_arena *a, struct nx_err
 {
 	(void)a;
 	struct nx_catalog *c = NULL;
+	struct nx_json item = *w->post;
+	struct nx_json list = { .kind = NX_JSON_ARRAY, .first = &item, .count = 1 };
+	item.next = NULL;
 	enum nx_code code = nx_catalog_open(NULL, key, &c, err);
 	if (!code)
-		code = nx_catalog_add_config(c, w->post, err);
+		code = nx_catalog_declare(c, &list, NULL, err);
 	nx_catalog_free(c);
 	return code;
 }

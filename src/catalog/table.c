@@ -9,13 +9,16 @@ static size_t at(const struct nx_table *t, uint64_t hash, struct nx_str key)
 	return i;
 }
 
-bool nx_table_reserve(struct nx_table *t)
+bool nx_table_reserve(struct nx_table *t, uint32_t more)
 {
-	if (t->cap && (t->count + 1) * 4 <= t->cap * 3)
+	struct nx_table big = { .cap = t->cap ? t->cap : 64 };
+	while ((t->count + more) * 4 > big.cap * 3) {
+		if (big.cap > SIZE_MAX / 2 / sizeof(struct nx_slot))
+			return false;
+		big.cap *= 2;
+	}
+	if (big.cap == t->cap)
 		return true;
-	if (t->cap > SIZE_MAX / 2 / sizeof(struct nx_slot))
-		return false;
-	struct nx_table big = { .cap = t->cap ? t->cap * 2 : 64 };
 	big.slots = calloc(big.cap, sizeof(*big.slots));
 	if (!big.slots)
 		return false;

@@ -80,22 +80,6 @@ static enum nx_code first_admin_key(struct nx_gateway *gw, struct nx_error *err)
 	return c;
 }
 
-static enum nx_code add_config_sources(struct nx_gateway *gw, struct nx_error *err)
-{
-	const struct nx_json *list = gw->config.sources;
-	for (const struct nx_json *s = list ? list->first : NULL; s; s = s->next) {
-		enum nx_code c = nx_catalog_add_config(gw->catalog, s, err);
-		if (c) {
-			const struct nx_json *name = nx_json_get(s, "name");
-			char why[sizeof(err->message)];
-			memcpy(why, err->message, sizeof(why));
-			return nx_fail(err, NX_E_CONFIG, "Source %.100s: %.280s",
-				       name && name->text.ptr ? name->text.ptr : "?", why);
-		}
-	}
-	return NX_OK;
-}
-
 static enum nx_code open_store(struct nx_gateway *gw, struct nx_error *err)
 {
 	const struct nx_options *o = gw->config.values;
@@ -325,7 +309,7 @@ enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
 	if (!c)
 		c = open_catalog(gw, err);
 	if (!c)
-		c = add_config_sources(gw, err);
+		c = nx_catalog_declare(gw->catalog, gw->config.sources, NULL, err);
 	if (!c)
 		c = nx_history_start(gw->store, (uint64_t)nx_opt_int(o, "history.keep", 0),
 				     &gw->history, err);
