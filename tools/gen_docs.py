@@ -47,20 +47,25 @@ def errors_page():
 
 def config_page():
     source = "src/gate/config.def"
+    live = re.sub(r"^NX_CONFIG_LIVE", "NX_CONFIG", read(source), flags=re.M)
+    live_keys = set(re.findall(r'^NX_CONFIG_LIVE\("([^"]+)"', read(source), re.M))
     out = [NOTE.format(source), "# Configuration\n\n",
            "Keys of `nexus.yaml`, where a dot descends. Each is also an environment variable and a flag; the\n"
            "later wins: default, file, environment, flag. Values in the file may hold `${NAME}`,\n"
            "`${NAME:-default}` and `${file:path}`. Unknown keys are refused by name; `nexus check` judges a file.\n\n"
+           "A reload (SIGHUP, or a change of the file; see [operations](operations.md)) changes the keys marked\n"
+           "*live* and the data sources. A change of another key is said in the log and waits for a restart.\n\n"
            "Data sources stand under `sources:`, a list of `name`, `type`, `config`; see [sources](sources.md).\n\n"
-           "| key, flag `--key` | environment | default | meaning |\n|---|---|---|---|\n"]
-    for kind, value in rows(read(source), "NX_CONFIG"):
+           "| key, flag `--key` | environment | default | reload | meaning |\n|---|---|---|---|---|\n"]
+    for kind, value in rows(live, "NX_CONFIG"):
         if kind == "group":
             continue
         key, type_, fallback, low, high, choices, text = value[:7]
         env = "NEXUS_" + "".join("_" if c == "." else "_" + c if c.isupper() else c.upper() for c in key)
         if choices != "NULL":
             text += " One of " + choices.replace("|", ", ") + "."
-        out.append(f"| `{key}` | `{env}` | {'`' + fallback + '`' if fallback else ''} | {text} |\n")
+        out.append(f"| `{key}` | `{env}` | {'`' + fallback + '`' if fallback else ''} "
+                   f"| {'live' if key in live_keys else ''} | {text} |\n")
     return "".join(out)
 
 

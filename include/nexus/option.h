@@ -23,6 +23,7 @@ enum nx_opt_flag {
 	NX_OPTF_REQUIRED = 1u << 0,
 	NX_OPTF_PROPS = 1u << 1, /* lives in additionalProps in the JSON config */
 	NX_OPTF_POOL = 1u << 2,  /* read by the gateway, not by the driver */
+	NX_OPTF_LIVE = 1u << 3,  /* a configuration key that a reload changes; others need a restart */
 };
 
 struct nx_option {

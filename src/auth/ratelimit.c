@@ -20,8 +20,8 @@ struct set {
 };
 
 struct nx_ratelimit {
-	int64_t interval, window; /* ns a token, ns a full bucket */
-	uint32_t burst;
+	_Atomic int64_t interval; /* ns a token; 0: no limit */
+	_Atomic uint32_t burst; /* tokens of a full bucket */
 	uint32_t mask; /* sets - 1 */
 	uint64_t salt; /* so that nobody can aim at one set */
 	_Atomic int64_t latest; /* no bucket is full later than this */
@@ -44,11 +44,7 @@ struct nx_ratelimit *nx_ratelimit_new(uint32_t rate, uint32_t burst, uint32_t sl
 	if (!l)
 		return NULL;
 	memset(l, 0, sizeof(*l));
-	rate = rate < 1 ? 1 : rate > NX_RATE_MAX ? NX_RATE_MAX : rate;
-	burst = burst ? burst : 2 * rate;
-	l->burst = burst > NX_RATE_MAX ? NX_RATE_MAX : burst;
-	l->interval = 1000000000 / rate;
-	l->window = l->interval * l->burst; /* at most 1e15 */
+	nx_ratelimit_set(l, rate, burst);
 	uint32_t sets = 1;
 	while (sets < (1u << 20) && sets * WAYS < (slots ? slots : 16384))
 		sets *= 2;
@@ -63,6 +59,33 @@ struct nx_ratelimit *nx_ratelimit_new(uint32_t rate, uint32_t burst, uint32_t sl
 	for (unsigned i = 0; i < LOCKS; i++)
 		pthread_mutex_init(&l->lock[i].m, NULL);
 	return l;
+}
+
+void nx_ratelimit_set(struct nx_ratelimit *l, uint32_t rate, uint32_t burst)
+{
+	rate = rate > NX_RATE_MAX ? NX_RATE_MAX : rate;
+	burst = burst ? burst : 2 * rate;
+	atomic_store(&l->burst, burst > NX_RATE_MAX ? NX_RATE_MAX : burst);
+	atomic_store(&l->interval, rate ? 1000000000 / rate : 0);
+}
+
+bool nx_ratelimit_on(const struct nx_ratelimit *l)
+{
+	return atomic_load_explicit(&l->interval, memory_order_relaxed) != 0;
+}
+
+/* Both as they are now: a change in between two reads may be judged by either, never by half. */
+struct pace {
+	int64_t interval, window; /* ns a token, ns a full bucket (at most 1e15) */
+	uint32_t burst;
+};
+
+static struct pace pace(const struct nx_ratelimit *l)
+{
+	int64_t interval = atomic_load_explicit(&l->interval, memory_order_relaxed);
+	uint32_t burst = atomic_load_explicit(&l->burst, memory_order_relaxed);
+	interval = interval ? interval : 1; /* switched off just now: as good as no limit */
+	return (struct pace){ interval, interval * burst, burst };
 }
 
 void nx_ratelimit_free(struct nx_ratelimit *l)
@@ -96,12 +119,12 @@ static struct bucket *find(struct set *s, uint64_t key, struct bucket **victim)
 	return NULL;
 }
 
-static void tell(const struct nx_ratelimit *l, int64_t owed, struct nx_rate *ret)
+static void tell(const struct pace *p, int64_t owed, struct nx_rate *ret)
 {
-	int64_t left = l->window - owed;
+	int64_t left = p->window - owed;
 	*ret = (struct nx_rate){
-		.limit = l->burst,
-		.remaining = left > 0 ? (uint32_t)(left / l->interval) : 0,
+		.limit = p->burst,
+		.remaining = left > 0 ? (uint32_t)(left / p->interval) : 0,
 		.reset_s = (uint32_t)((owed + 999999999) / 1000000000),
 	};
 }
@@ -117,14 +140,15 @@ bool nx_ratelimit_take(struct nx_ratelimit *l, uint64_t key, int64_t now, struct
 	struct bucket *victim, *b;
 	int64_t owed = 0, full_at = 0;
 	bool first = false;
+	struct pace p = pace(l);
 	pthread_mutex_lock(&l->lock[i % LOCKS].m);
 	b = find(&l->sets[i], key, &victim);
 	if (b)
 		owed = debt(b, now);
-	bool ok = owed + l->interval <= l->window;
+	bool ok = !b || owed + p.interval <= p.window;
 	if (ok) {
 		b = b ? b : victim;
-		owed += l->interval;
+		owed += p.interval;
 		full_at = (now + owed + 1) & ~(int64_t)1;
 		*b = (struct bucket){ key, full_at };
 	} else {
@@ -135,10 +159,10 @@ bool nx_ratelimit_take(struct nx_ratelimit *l, uint64_t key, int64_t now, struct
 	int64_t latest = atomic_load_explicit(&l->latest, memory_order_relaxed);
 	while (full_at > latest && !atomic_compare_exchange_weak(&l->latest, &latest, full_at))
 		;
-	tell(l, owed, ret);
+	tell(&p, owed, ret);
 	if (!ok) {
 		ret->first = first;
-		ret->retry_s = seconds(owed + l->interval - l->window);
+		ret->retry_s = seconds(owed + p.interval - p.window);
 	}
 	return ok;
 }
@@ -146,14 +170,16 @@ bool nx_ratelimit_take(struct nx_ratelimit *l, uint64_t key, int64_t now, struct
 bool nx_ratelimit_quiet(const struct nx_ratelimit *l, int64_t now)
 {
 	int64_t latest = atomic_load_explicit(&l->latest, memory_order_relaxed);
-	return latest - now <= l->window - l->interval;
+	struct pace p = pace(l);
+	return latest - now <= p.window - p.interval;
 }
 
 bool nx_ratelimit_ready(struct nx_ratelimit *l, uint64_t key, int64_t now, struct nx_rate *ret)
 {
 	if (nx_ratelimit_quiet(l, now))
 		return true;
-	int64_t room = l->window - l->interval;
+	struct pace p = pace(l);
+	int64_t room = p.window - p.interval;
 	uint32_t i = (uint32_t)mix(key ^ l->salt) & l->mask;
 	struct bucket *victim;
 	bool first = false;
@@ -165,7 +191,7 @@ bool nx_ratelimit_ready(struct nx_ratelimit *l, uint64_t key, int64_t now, struc
 		b->full_at |= 1;
 	}
 	pthread_mutex_unlock(&l->lock[i % LOCKS].m);
-	tell(l, owed, ret);
+	tell(&p, owed, ret);
 	if (owed <= room)
 		return true;
 	ret->first = first;

@@ -21,10 +21,14 @@ struct nx_rate { /* a bucket as a caller may be told */
 
 #define NX_RATE_MAX 1000000u /* of `rate` and `burst` */
 
-/* `rate` tokens a second (1..NX_RATE_MAX), `burst` (0: two seconds' worth), `slots` buckets at most
- * (0: 16384; 16 bytes each). NULL: out of memory. */
+/* `rate` tokens a second (0: no limit; to NX_RATE_MAX), `burst` (0: two seconds' worth), `slots` buckets
+ * at most (0: 16384; 16 bytes each). NULL: out of memory. */
 struct nx_ratelimit *nx_ratelimit_new(uint32_t rate, uint32_t burst, uint32_t slots);
 void nx_ratelimit_free(struct nx_ratelimit *l); /* NULL is fine */
+/* Another rate and burst from now on; buckets keep the time they need to be full. */
+void nx_ratelimit_set(struct nx_ratelimit *l, uint32_t rate, uint32_t burst);
+/* False: there is no limit, and the functions below must not be called. */
+bool nx_ratelimit_on(const struct nx_ratelimit *l);
 
 /* Takes a token; false: there is none. *ret is filled either way. `now` in nanoseconds. */
 NX_NODISCARD bool nx_ratelimit_take(struct nx_ratelimit *l, uint64_t key, int64_t now,

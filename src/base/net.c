@@ -2,8 +2,10 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <sys/socket.h>
 
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER; /* the two lists */
 static struct nx_cidr_list allow, deny;
 
 /* Refused unless a list says otherwise. */
@@ -39,10 +41,12 @@ enum nx_code nx_net_policy(struct nx_str allow_text, struct nx_str deny_text, st
 		nx_cidr_list_done(&a);
 		return c;
 	}
+	pthread_rwlock_wrlock(&lock);
 	nx_cidr_list_done(&allow);
 	nx_cidr_list_done(&deny);
 	allow = a;
 	deny = d;
+	pthread_rwlock_unlock(&lock);
 	return NX_OK;
 }
 
@@ -65,7 +69,7 @@ static bool one_allowed(const struct nx_ip *ip)
 }
 
 /* An address in `allow` is admitted even where the table above says never: the operator named it. */
-bool nx_net_allowed(const struct nx_ip *ip)
+static bool judge(const struct nx_ip *ip)
 {
 	if (!one_allowed(ip))
 		return false;
@@ -77,6 +81,14 @@ bool nx_net_allowed(const struct nx_ip *ip)
 			return false;
 	}
 	return true;
+}
+
+bool nx_net_allowed(const struct nx_ip *ip)
+{
+	pthread_rwlock_rdlock(&lock);
+	bool ok = judge(ip);
+	pthread_rwlock_unlock(&lock);
+	return ok;
 }
 
 static enum nx_code denied(struct nx_error *err, const char *address)

@@ -6,6 +6,7 @@
 #include "base/net.h"
 #include "cli/client.h"
 #include "exec/exec.h"
+#include "http/http.h"
 #include "store/store.h"
 
 static void say_layers(const struct nx_driver *d)
@@ -64,11 +65,27 @@ static bool check_source(struct nx_catalog *cat, const struct nx_json *body, boo
 	return ok;
 }
 
+/* What would keep `nexus serve` from starting; a source whose driver is not built in does not. */
+static bool would_start(const struct nx_config *cfg, struct nx_catalog *cat)
+{
+	struct nx_error err;
+	struct nx_http_tls *tls = NULL;
+	const char *cert = nx_opt_str(cfg->values, "http.tls.cert", ""),
+		   *key = nx_opt_str(cfg->values, "http.tls.key", "");
+	enum nx_code c = nx_catalog_declare(cat, cfg->sources, NULL, &err);
+	if (!c && (*cert || *key))
+		c = nx_http_tls_load(cert, key, &tls, &err);
+	nx_http_tls_drop(tls);
+	if (c)
+		fprintf(stderr, "nexus: %s\n", err.message);
+	return !c;
+}
+
 int nx_cmd_check(struct nx_cli *cli)
 {
-	bool connect = nx_cli_switch(cli, "--connect");
+	bool connect = nx_cli_switch(cli, "--connect"), start = nx_cli_switch(cli, "--start");
 	if (cli->argc > 0) {
-		fputs("usage: nexus check [-c nexus.yaml] [--connect]\n", stderr);
+		fputs("usage: nexus check [-c nexus.yaml] [--connect | --start]\n", stderr);
 		return NX_EXIT_USAGE;
 	}
 	struct nx_config cfg;
@@ -87,7 +104,9 @@ int nx_cmd_check(struct nx_cli *cli)
 		nx_catalog_open(store, no_key, &cat, &err) == NX_OK;
 	if (!ok)
 		fprintf(stderr, "nexus: %s\n", err.message);
-	for (const struct nx_json *s = cfg.sources && ok ? cfg.sources->first : NULL; s;
+	if (ok && start)
+		ok = would_start(&cfg, cat);
+	for (const struct nx_json *s = cfg.sources && ok && !start ? cfg.sources->first : NULL; s;
 	     s = s->next)
 		ok &= check_source(cat, s, connect);
 	nx_catalog_free(cat);

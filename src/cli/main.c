@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/restart.h"
 
 static int cmd_version(struct nx_cli *cli)
 {
@@ -100,6 +101,7 @@ int main(int argc, char **argv)
 {
 	if (argc < 2)
 		return usage(stderr);
+	nx_restart_remember(argc, argv);
 	if (strcmp(argv[1], "--version") == 0)
 		return cmd_version(NULL);
 	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0) {

@@ -8,18 +8,8 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/restart.h"
 #include "gate/gateway.h"
-
-static void setup_log(const struct nx_config *cfg)
-{
-	static const char *const levels[] = { "debug", "info", "warn", "error" };
-	const char *want = nx_opt_str(cfg->values, "log.level", "info");
-	enum nx_log_level level = NX_LOG_INFO;
-	for (int i = 0; i < 4; i++)
-		if (strcmp(levels[i], want) == 0)
-			level = (enum nx_log_level)i;
-	nx_log_setup(level, -1, nx_opt_bool(cfg->values, "log.pretty", false));
-}
 
 /* As many descriptors as the system lets us have: a client and a source connection each take one. */
 static void raise_limits(void)
@@ -63,23 +53,76 @@ static void hide(void)
 		nx_log(NX_LOG_WARN, "start", "the process cannot be made undumpable");
 }
 
+static void reload(struct nx_cli *cli, struct nx_gateway *gw)
+{
+	struct nx_config fresh;
+	struct nx_error err;
+	if (nx_config_load(cli->config_file, cli->flags, cli->nflags, &fresh, &err))
+		nx_gateway_reload_failed(gw, &err);
+	else
+		nx_gateway_reload(gw, &fresh);
+}
+
+/* Files that have changed and then stayed the same for a turn, so that half a file is not read. */
+struct watch {
+	uint64_t tried, last;
+};
+
+static bool has_changed(struct watch *w, const struct nx_gateway *gw)
+{
+	const struct nx_config *c = nx_gateway_config(gw);
+	if (!nx_opt_bool(c->values, "reload.watch", true) || c->nfiles == 0)
+		return false;
+	uint64_t now = nx_config_look(c);
+	bool settled = now == w->last && now != c->seen && now != w->tried;
+	w->last = now;
+	if (settled)
+		w->tried = now;
+	return settled;
+}
+
+/* SIGHUP: reload. SIGUSR2: restart in place. SIGTERM, SIGINT: stop. */
+static int attend(struct nx_cli *cli, struct nx_gateway *gw, const sigset_t *mine)
+{
+	static const struct timespec turn = { .tv_sec = 1 };
+	struct watch w = { 0 };
+	for (;;) {
+		switch (sigtimedwait(mine, NULL, &turn)) {
+		case SIGHUP:
+			reload(cli, gw);
+			break;
+		case SIGUSR2:
+			nx_restart(gw);
+			break;
+		case SIGTERM:
+		case SIGINT:
+			nx_gateway_stop(gw);
+			return NX_EXIT_OK;
+		default:
+			if (has_changed(&w, gw))
+				reload(cli, gw);
+		}
+	}
+}
+
 int nx_cmd_serve(struct nx_cli *cli)
 {
 	if (cli->argc > 0) {
 		fprintf(stderr, "nexus serve: unknown argument %s\n", cli->argv[0]);
 		return NX_EXIT_USAGE;
 	}
-	/* Blocked first of all: only sigwait here sees them, however early they come. */
-	sigset_t stop;
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	/* Blocked first of all: only this thread sees them, however early they come. */
+	sigset_t mine;
+	sigemptyset(&mine);
+	sigaddset(&mine, SIGTERM);
+	sigaddset(&mine, SIGINT);
+	sigaddset(&mine, SIGHUP);
+	sigaddset(&mine, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &mine, NULL);
 
 	struct nx_config cfg;
 	if (!nx_cli_config(cli, &cfg))
 		return NX_EXIT_FAIL;
-	setup_log(&cfg);
 #ifdef NX_TEST_WITHOUT_LAYER_A
 	nx_log(NX_LOG_ERROR, "start", "THIS IS A TEST BUILD WITHOUT THE SQL GATE");
 #endif
@@ -88,17 +131,16 @@ int nx_cmd_serve(struct nx_cli *cli)
 	if (hardening)
 		harden();
 	signal(SIGPIPE, SIG_IGN);
+	struct nx_inherited from;
+	nx_restart_inherited(&cfg, &from);
 	struct nx_gateway *gw;
 	struct nx_error err;
-	if (nx_gateway_start(&cfg, &gw, &err)) {
+	if (nx_gateway_start(&cfg, &from, &gw, &err)) {
 		nx_log_error(NX_LOG_ERROR, "start", NULL, &err);
 		fprintf(stderr, "nexus: %s\n", err.message);
 		return NX_EXIT_FAIL;
 	}
 	if (hardening)
 		hide();
-	int sig;
-	sigwait(&stop, &sig);
-	nx_gateway_stop(gw);
-	return NX_EXIT_OK;
+	return attend(cli, gw, &mine);
 }

@@ -4,20 +4,65 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define MAX_FILE ((size_t)4 * 1024 * 1024)
 
 const struct nx_option nx_config_keys[] = {
 #define NX_CONFIG(key, type, fallback, min, max, choices, help) \
 	{ key, NX_OPT_##type, 0, fallback, min, max, choices, help },
+#define NX_CONFIG_LIVE(key, type, fallback, min, max, choices, help) \
+	{ key, NX_OPT_##type, NX_OPTF_LIVE, fallback, min, max, choices, help },
 #include "gate/config.def"
 #undef NX_CONFIG
+#undef NX_CONFIG_LIVE
 	{ .key = NULL },
 };
 
-static enum nx_code read_file(const char *path, struct nx_arena *a, struct nx_str *ret,
+/* Times and sizes alone: an editor writes a new file, a secret mount swaps a link. 0: it is not there. */
+static uint64_t look_at(const char *path)
+{
+	struct stat st;
+	if (stat(path, &st))
+		return 0;
+	const uint64_t part[] = { (uint64_t)st.st_dev,		(uint64_t)st.st_ino,
+				  (uint64_t)st.st_size,		(uint64_t)st.st_mtim.tv_sec,
+				  (uint64_t)st.st_mtim.tv_nsec, (uint64_t)st.st_ctim.tv_sec,
+				  (uint64_t)st.st_ctim.tv_nsec };
+	return nx_str_hash(nx_strn((const char *)part, sizeof(part)));
+}
+
+uint64_t nx_config_look(const struct nx_config *c)
+{
+	uint64_t sum = 0;
+	for (uint32_t i = 0; i < c->nfiles; i++)
+		sum = sum * 31 + look_at(c->files[i]);
+	return sum;
+}
+
+/* From the state before it is read: a change in between is seen as one. */
+static enum nx_code watch(struct nx_config *cfg, const char *path, struct nx_error *err)
+{
+	for (uint32_t i = 0; i < cfg->nfiles; i++)
+		if (strcmp(cfg->files[i], path) == 0)
+			return NX_OK;
+	if (cfg->nfiles == NX_CONFIG_FILES)
+		return nx_fail(err, NX_E_CONFIG, "The configuration names too many files.");
+	char *copy = nx_arena_cstr(cfg->arena, nx_str(path));
+	if (!copy)
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	cfg->files[cfg->nfiles++] = copy;
+	cfg->seen = cfg->seen * 31 + look_at(copy);
+	return NX_OK;
+}
+
+static enum nx_code read_file(struct nx_config *cfg, const char *path, struct nx_str *ret,
 			      struct nx_error *err)
 {
+	struct nx_arena *a = cfg->arena;
+	enum nx_code c = watch(cfg, path, err);
+	if (c)
+		return c;
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return nx_fail(err, NX_E_CONFIG, "Cannot open %s: %s.", path, strerror(errno));
@@ -37,15 +82,15 @@ static enum nx_code read_file(const char *path, struct nx_arena *a, struct nx_st
 }
 
 /* One ${...}: its text into out. `in` is what stands between the braces. */
-static enum nx_code expand_one(struct nx_str in, struct nx_arena *a, struct nx_buf *out,
+static enum nx_code expand_one(struct nx_config *cfg, struct nx_str in, struct nx_buf *out,
 			       struct nx_error *err)
 {
-	char *name = nx_arena_cstr(a, in);
+	char *name = nx_arena_cstr(cfg->arena, in);
 	if (!name)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	if (strncmp(name, "file:", 5) == 0) {
 		struct nx_str text;
-		enum nx_code c = read_file(name + 5, a, &text, err);
+		enum nx_code c = read_file(cfg, name + 5, &text, err);
 		if (c)
 			return c;
 		nx_buf_put_str(out, nx_str_trim(text));
@@ -67,7 +112,7 @@ static enum nx_code expand_one(struct nx_str in, struct nx_arena *a, struct nx_b
 	return NX_OK;
 }
 
-static enum nx_code expand(struct nx_str in, struct nx_arena *a, struct nx_str *ret,
+static enum nx_code expand(struct nx_config *cfg, struct nx_str in, struct nx_str *ret,
 			   struct nx_error *err)
 {
 	if (!memmem(in.ptr, in.len, "${", 2)) {
@@ -90,12 +135,12 @@ static enum nx_code expand(struct nx_str in, struct nx_arena *a, struct nx_str *
 			c = nx_fail(err, NX_E_CONFIG, "A ${ is not closed.");
 			break;
 		}
-		c = expand_one(nx_strn(in.ptr + 2, (size_t)(end - in.ptr) - 2), a, &out, err);
+		c = expand_one(cfg, nx_strn(in.ptr + 2, (size_t)(end - in.ptr) - 2), &out, err);
 		in.len -= (size_t)(end + 1 - in.ptr);
 		in.ptr = end + 1;
 	}
 	if (!c) {
-		*ret = nx_arena_str(a, nx_buf_str(&out));
+		*ret = nx_arena_str(cfg->arena, nx_buf_str(&out));
 		if (!ret->ptr || out.failed)
 			c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	}
@@ -108,12 +153,12 @@ static enum nx_code expand(struct nx_str in, struct nx_arena *a, struct nx_str *
 /* Data sources may hold references too; their trees are rewritten in place. The catalog resolves
  * ${env:..} and ${file:..} in secrets itself, but a file in the operator's hands may use both forms
  * everywhere. */
-static enum nx_code expand_tree(struct nx_json *v, struct nx_arena *a, struct nx_error *err)
+static enum nx_code expand_tree(struct nx_config *cfg, struct nx_json *v, struct nx_error *err)
 {
 	if (v->kind == NX_JSON_STRING)
-		return expand(v->text, a, &v->text, err);
+		return expand(cfg, v->text, &v->text, err);
 	for (struct nx_json *m = v->first; m; m = m->next) {
-		enum nx_code c = expand_tree(m, a, err);
+		enum nx_code c = expand_tree(cfg, m, err);
 		if (c)
 			return c;
 	}
@@ -128,10 +173,19 @@ static enum nx_code set(struct nx_config *cfg, struct nx_str key, struct nx_str 
 		return nx_fail(err, NX_E_CONFIG, "Unknown configuration key %.*s.", (int)key.len,
 			       key.ptr);
 	struct nx_str v;
-	enum nx_code c = expand(value, cfg->arena, &v, err);
+	enum nx_code c = expand(cfg, value, &v, err);
 	if (!c && nx_options_set(cfg->values, o, v, err))
 		c = err ? (err->code = NX_E_CONFIG) : NX_E_CONFIG;
 	return c;
+}
+
+static enum nx_code take_sources(struct nx_config *cfg, const struct nx_json *list,
+				 struct nx_error *err)
+{
+	if (cfg->sources && cfg->sources->count)
+		return nx_fail(err, NX_E_CONFIG, "Give sources or sourcesFile, not both.");
+	cfg->sources = list;
+	return expand_tree(cfg, (struct nx_json *)(uintptr_t)list, err);
 }
 
 static enum nx_code walk(struct nx_config *cfg, const struct nx_json *o, const char *prefix,
@@ -144,9 +198,7 @@ static enum nx_code walk(struct nx_config *cfg, const struct nx_json *o, const c
 			return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 		enum nx_code c = NX_OK;
 		if (strcmp(key, "sources") == 0 && m->kind == NX_JSON_ARRAY) {
-			cfg->sources = m;
-			struct nx_json *mut = (struct nx_json *)(uintptr_t)m;
-			c = expand_tree(mut, cfg->arena, err);
+			c = take_sources(cfg, m, err);
 		} else if (m->kind == NX_JSON_OBJECT) {
 			c = walk(cfg, m, key, err);
 		} else if (m->kind == NX_JSON_ARRAY) {
@@ -185,6 +237,43 @@ static enum nx_code from_environment(struct nx_config *cfg, struct nx_error *err
 	return NX_OK;
 }
 
+static enum nx_code read_yaml(struct nx_config *cfg, const char *path, const struct nx_json **ret,
+			      struct nx_error *err)
+{
+	struct nx_str text;
+	enum nx_code c = read_file(cfg, path, &text, err);
+	return c ? c : nx_yaml_parse(text, cfg->arena, ret, err);
+}
+
+static void say_file(const char *file, enum nx_code c, struct nx_error *err)
+{
+	if (!err)
+		return;
+	char text[sizeof(err->message)];
+	memcpy(text, err->message, sizeof(text));
+	(void)nx_fail(err, c, "%s: %s", file, text);
+}
+
+/* The list itself, or a file like nexus.yaml that holds nothing but `sources`. */
+static enum nx_code read_sources(struct nx_config *cfg, struct nx_error *err)
+{
+	const char *file = nx_opt_str(cfg->values, "sourcesFile", "");
+	const struct nx_json *root = NULL;
+	if (!*file)
+		return NX_OK;
+	enum nx_code c = read_yaml(cfg, file, &root, err);
+	if (!c && root && root->kind == NX_JSON_OBJECT && root->count == 1 &&
+	    nx_str_is(root->first->key, "sources"))
+		root = root->first;
+	if (!c && root && root->kind == NX_JSON_ARRAY)
+		c = take_sources(cfg, root, err);
+	else if (!c && root && root->kind != NX_JSON_NULL)
+		c = nx_fail(err, NX_E_CONFIG, "The file must hold a list of data sources.");
+	if (c)
+		say_file(file, c, err);
+	return c;
+}
+
 enum nx_code nx_config_load(const char *file, const char *const *flags, uint32_t nflags,
 			    struct nx_config *ret, struct nx_error *err)
 {
@@ -193,20 +282,14 @@ enum nx_code nx_config_load(const char *file, const char *const *flags, uint32_t
 	if (!cfg.values || !cfg.arena)
 		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	if (!c && file) {
-		struct nx_str text;
 		const struct nx_json *root = NULL;
-		c = read_file(file, cfg.arena, &text, err);
-		if (!c)
-			c = nx_yaml_parse(text, cfg.arena, &root, err);
+		c = read_yaml(&cfg, file, &root, err);
 		if (!c && root && root->kind != NX_JSON_OBJECT && root->kind != NX_JSON_NULL)
 			c = nx_fail(err, NX_E_CONFIG, "The file must hold keys and values.");
 		if (!c && root)
 			c = walk(&cfg, root, "", err);
-		if (c && err) { /* say which file */
-			char text_of[sizeof(err->message)];
-			memcpy(text_of, err->message, sizeof(text_of));
-			(void)nx_fail(err, c, "%s: %s", file, text_of);
-		}
+		if (c)
+			say_file(file, c, err);
 	}
 	if (!c)
 		c = from_environment(&cfg, err);
@@ -217,6 +300,12 @@ enum nx_code nx_config_load(const char *file, const char *const *flags, uint32_t
 	}
 	if (!c)
 		c = nx_options_defaults(cfg.values, nx_config_keys, err);
+	if (!c)
+		c = read_sources(&cfg, err);
+	static const char *const tls[] = { "http.tls.cert", "http.tls.key" };
+	for (size_t i = 0; i < NX_COUNTOF(tls) && !c; i++)
+		if (*nx_opt_str(cfg.values, tls[i], ""))
+			c = watch(&cfg, nx_opt_str(cfg.values, tls[i], ""), err);
 	if (c) {
 		nx_config_done(&cfg);
 		return c;

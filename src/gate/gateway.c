@@ -17,6 +17,8 @@
 #include "store/vault.h"
 
 #define ADMIN_KEY_FILE "admin.key"
+#define HAND_OVER_IDLE_MS \
+	1000u /* in which a client with an idle connection learns to make another */
 
 /* ---- what start needs, one function a part ---- */
 
@@ -153,7 +155,8 @@ static enum nx_code write_port_file(struct nx_gateway *gw, struct nx_error *err)
 	return NX_OK;
 }
 
-static enum nx_code listen_http(struct nx_gateway *gw, struct nx_error *err)
+static enum nx_code listen_http(struct nx_gateway *gw, const struct nx_inherited *from,
+				struct nx_error *err)
 {
 	const struct nx_options *o = gw->config.values;
 	char *list = nx_arena_cstr(gw->config.arena, nx_str(nx_opt_str(o, "http.listen", "")));
@@ -181,6 +184,8 @@ static enum nx_code listen_http(struct nx_gateway *gw, struct nx_error *err)
 		.write_min_rate = (uint32_t)nx_opt_int(o, "http.writeMinRate", 0),
 		.tls_cert = *cert ? cert : NULL,
 		.tls_key = *pkey ? pkey : NULL,
+		.inherited = from ? from->fds : NULL,
+		.ninherited = from ? from->n : 0,
 		.handler = nx_gate_handle,
 		.ctx = gw,
 	};
@@ -272,12 +277,13 @@ static void free_parts(struct nx_gateway *gw)
 	nx_grants_free(gw->grants);
 	nx_auth_free(gw->auth);
 	nx_store_close(gw->store);
+	nx_reloads_free(gw->reloads);
 	nx_config_done(&gw->config);
 	free(gw);
 }
 
-enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
-			      struct nx_error *err)
+enum nx_code nx_gateway_start(struct nx_config *config, const struct nx_inherited *from,
+			      struct nx_gateway **ret, struct nx_error *err)
 {
 	struct nx_gateway *gw = calloc(1, sizeof(*gw));
 	if (!gw) {
@@ -288,12 +294,12 @@ enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
 	*config = (struct nx_config){ 0 };
 	const struct nx_options *o = gw->config.values;
 	gw->started = nx_now();
-	gw->default_limit = (uint64_t)nx_opt_int(o, "query.defaultLimit", 1000);
-	gw->max_sql = (uint32_t)nx_opt_int(o, "query.maxBytes", 102400);
-	gw->log_queries = nx_opt_bool(o, "log.queries", false);
-
-	enum nx_code c = nx_net_policy(nx_str(nx_opt_str(o, "network.allow", "")),
-				       nx_str(nx_opt_str(o, "network.deny", "")), err);
+	nx_gateway_apply(gw, o);
+	gw->reloads = nx_reloads_new();
+	enum nx_code c = gw->reloads ? NX_OK : nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (!c)
+		c = nx_net_policy(nx_str(nx_opt_str(o, "network.allow", "")),
+				  nx_str(nx_opt_str(o, "network.deny", "")), err);
 	if (!c)
 		c = init_drivers(err);
 	if (!c)
@@ -330,7 +336,7 @@ enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
 	if (!c)
 		c = start_keeper(gw, err);
 	if (!c)
-		c = listen_http(gw, err);
+		c = listen_http(gw, from, err);
 	if (!c)
 		c = write_port_file(gw, err);
 	if (c) {
@@ -345,14 +351,9 @@ enum nx_code nx_gateway_start(struct nx_config *config, struct nx_gateway **ret,
 	return NX_OK;
 }
 
-void nx_gateway_stop(struct nx_gateway *gw)
+/* No request is under way any more, or those that are had their time. */
+static void close_down(struct nx_gateway *gw, uint32_t grace)
 {
-	if (!gw)
-		return;
-	uint32_t grace = (uint32_t)nx_opt_ms(gw->config.values, "shutdownGrace", 10000);
-	nx_log(NX_LOG_INFO, "shutdown", "draining");
-	atomic_store(&gw->draining, true);
-	nx_http_drain(gw->http);
 	nx_exec_drain(gw->exec);
 	nx_exec_wait(gw->exec, grace);
 	if (!nx_http_stop(gw->http, 2000)) {
@@ -361,4 +362,34 @@ void nx_gateway_stop(struct nx_gateway *gw)
 	}
 	free_parts(gw);
 	nx_log(NX_LOG_INFO, "shutdown", "done");
+}
+
+void nx_gateway_stop(struct nx_gateway *gw)
+{
+	if (!gw)
+		return;
+	const struct nx_options *o = nx_gateway_config(gw)->values;
+	uint32_t grace = (uint32_t)nx_opt_ms(o, "shutdownGrace", 10000);
+	int64_t delay = nx_opt_ms(o, "shutdownDelay", 0);
+	nx_log(NX_LOG_INFO, "shutdown", "draining");
+	atomic_store(&gw->draining, true);
+	if (delay > 0)
+		nanosleep(&(struct timespec){ delay / 1000, delay % 1000 * NX_MS }, NULL);
+	nx_http_drain(gw->http, 0);
+	close_down(gw, grace);
+}
+
+bool nx_gateway_hand_over(struct nx_gateway *gw, struct nx_inherited *ret)
+{
+	const struct nx_options *o = nx_gateway_config(gw)->values;
+	uint32_t grace = (uint32_t)nx_opt_ms(o, "shutdownGrace", 10000);
+	ret->n = nx_http_listeners(gw->http, ret->fds, NX_COUNTOF(ret->fds));
+	if (ret->n == 0)
+		return false;
+	nx_log(NX_LOG_INFO, "shutdown", "handing over");
+	nx_http_drain(gw->http, grace < HAND_OVER_IDLE_MS ? grace : HAND_OVER_IDLE_MS);
+	if (!nx_http_wait(gw->http, grace + HAND_OVER_IDLE_MS))
+		nx_log(NX_LOG_WARN, "shutdown", "requests that still run are ended");
+	close_down(gw, 0);
+	return true;
 }

@@ -16,6 +16,8 @@
 struct nx_verdicts;
 struct nx_cursors;
 struct nx_guard;
+struct nx_reloads;
+struct nx_buf;
 
 struct nx_gateway {
 	struct nx_config config;
@@ -31,10 +33,11 @@ struct nx_gateway {
 	struct nx_http *http;
 	int64_t started;          /* nx_now() */
 	_Atomic bool draining;
-	/* from config, read on every request */
-	uint64_t default_limit;
-	uint32_t max_sql;
-	bool log_queries;
+	/* from config, read on every request, changed by a reload */
+	_Atomic uint64_t default_limit;
+	_Atomic uint32_t max_sql;
+	_Atomic bool log_queries;
+	struct nx_reloads *reloads;
 	/* the housekeeper: cursors that expire */
 	pthread_t keeper;
 	pthread_mutex_t keeper_lock;
@@ -42,11 +45,39 @@ struct nx_gateway {
 	bool keeper_started, keeper_stop;
 };
 
-/* Opens everything and starts to listen. On failure nothing stays open. */
-NX_NODISCARD enum nx_code nx_gateway_start(struct nx_config *config /* taken */, struct nx_gateway **ret,
+/* Listening sockets that go from one process to the next. */
+struct nx_inherited {
+	int fds[1024];
+	uint32_t n;
+};
+
+/* Opens everything and starts to listen. On failure nothing stays open. `from` may be NULL. */
+NX_NODISCARD enum nx_code nx_gateway_start(struct nx_config *config /* taken */,
+					   const struct nx_inherited *from, struct nx_gateway **ret,
 					   struct nx_error *err);
-/* Drains, waits shutdownGrace for running queries, cancels the rest, closes. */
+/* shutdownDelay with /readyz saying no; then drains, waits shutdownGrace for running queries, cancels the
+ * rest, closes. */
 void nx_gateway_stop(struct nx_gateway *gw);
+/* As stop, for a process that goes on as another program: no client is refused. Requests on open
+ * connections are answered, new connections wait in the queues of *ret's sockets. False: they cannot be
+ * handed over, and nothing has changed. */
+NX_NODISCARD bool nx_gateway_hand_over(struct nx_gateway *gw, struct nx_inherited *ret);
+
+/* reload.c; on the main thread, which also starts and stops */
+
+/* Takes over what a reload may change: all of `fresh` (taken), or nothing when some of it is wrong. Either
+ * is logged, audited and counted. */
+void nx_gateway_reload(struct nx_gateway *gw, struct nx_config *fresh);
+/* It did not come so far: the configuration does not load. Logged and counted. */
+void nx_gateway_reload_failed(struct nx_gateway *gw, const struct nx_error *why);
+/* The values in force: for keys that are live. Main thread only. */
+const struct nx_config *nx_gateway_config(const struct nx_gateway *gw);
+/* A JSON object about reloads. Any thread. */
+void nx_reloads_write(struct nx_gateway *gw, struct nx_buf *b);
+struct nx_reloads *nx_reloads_new(void);
+void nx_reloads_free(struct nx_reloads *r);
+/* What `o` says for the gateway's own fields and the log. */
+void nx_gateway_apply(struct nx_gateway *gw, const struct nx_options *o);
 
 /* The http handler; ctx is the gateway. */
 enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx);

@@ -1,15 +1,20 @@
 #include "gate/guard.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "auth/ratelimit.h"
 #include "base/cidr.h"
+#include "base/log.h"
 #include "gate/api/api.h"
 #include "stats/audit.h"
 
 struct nx_guard {
-	struct nx_ratelimit *principals, *addresses; /* NULL: no limit */
+	struct nx_ratelimit *principals, *addresses;
+	pthread_rwlock_t proxies_lock;
+	_Atomic bool any_proxies; /* most gateways have none and take no lock */
 	struct nx_cidr_list proxies;
 	struct nx_audit *audit; /* NULL: off */
 	bool audit_required;
@@ -18,10 +23,8 @@ struct nx_guard {
 static enum nx_code make_limit(const struct nx_options *o, const char *rate, const char *burst,
 			       struct nx_ratelimit **ret, struct nx_error *err)
 {
-	int64_t n = nx_opt_int(o, rate, 0);
-	if (n == 0)
-		return NX_OK;
-	*ret = nx_ratelimit_new((uint32_t)n, (uint32_t)nx_opt_int(o, burst, 0), 0);
+	*ret = nx_ratelimit_new((uint32_t)nx_opt_int(o, rate, 0), (uint32_t)nx_opt_int(o, burst, 0),
+				0);
 	return *ret ? NX_OK : nx_fail(err, NX_E_MEMORY, "Out of memory.");
 }
 
@@ -49,12 +52,14 @@ enum nx_code nx_guard_open(const struct nx_options *o, struct nx_guard **ret, st
 	struct nx_guard *g = calloc(1, sizeof(*g));
 	if (!g)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	pthread_rwlock_init(&g->proxies_lock, NULL);
 	enum nx_code c = make_limit(o, "limits.perPrincipal", "limits.burst", &g->principals, err);
 	if (!c)
 		c = make_limit(o, "limits.perAddress", "limits.addressBurst", &g->addresses, err);
 	if (!c)
 		c = nx_cidr_list_parse(nx_str(nx_opt_str(o, "http.trustedProxies", "")),
 				       &g->proxies, err);
+	g->any_proxies = g->proxies.n > 0;
 	if (!c)
 		c = open_audit(o, g, err);
 	if (c) {
@@ -72,13 +77,43 @@ void nx_guard_free(struct nx_guard *g)
 	nx_ratelimit_free(g->principals);
 	nx_ratelimit_free(g->addresses);
 	nx_cidr_list_done(&g->proxies);
+	pthread_rwlock_destroy(&g->proxies_lock);
 	nx_audit_close(g->audit);
 	free(g);
 }
 
+enum nx_code nx_guard_reload(struct nx_guard *g, const struct nx_options *o, struct nx_error *err)
+{
+	struct nx_cidr_list proxies, old;
+	enum nx_code c =
+		nx_cidr_list_parse(nx_str(nx_opt_str(o, "http.trustedProxies", "")), &proxies, err);
+	if (c)
+		return c;
+	pthread_rwlock_wrlock(&g->proxies_lock);
+	old = g->proxies;
+	g->proxies = proxies;
+	g->any_proxies = proxies.n > 0;
+	pthread_rwlock_unlock(&g->proxies_lock);
+	nx_cidr_list_done(&old);
+	nx_ratelimit_set(g->principals, (uint32_t)nx_opt_int(o, "limits.perPrincipal", 0),
+			 (uint32_t)nx_opt_int(o, "limits.burst", 0));
+	nx_ratelimit_set(g->addresses, (uint32_t)nx_opt_int(o, "limits.perAddress", 0),
+			 (uint32_t)nx_opt_int(o, "limits.addressBurst", 0));
+	return NX_OK;
+}
+
+void nx_guard_note(struct nx_guard *g, const char *action, enum nx_code c)
+{
+	struct nx_audit_event e = { .event = "admin", .action = action, .code = c };
+	e.principal = NX_STR("operator");
+	struct nx_error err;
+	if (g->audit && nx_audit_add(g->audit, &e, 200, &err))
+		nx_log_error(NX_LOG_ERROR, "audit", NULL, &err);
+}
+
 /* Behind a trusted proxy: the first address, read from the end of all X-Forwarded-For, that is not
  * a trusted proxy itself. Everything left of it is the client's own word. */
-static struct nx_str real_client(const struct nx_guard *g, struct nx_request *r)
+static struct nx_str behind_proxies(const struct nx_guard *g, struct nx_request *r)
 {
 	struct nx_ip at;
 	if (!nx_ip_parse(r->http->peer, &at) || !nx_cidr_list_has(&g->proxies, &at))
@@ -93,6 +128,14 @@ static struct nx_str real_client(const struct nx_guard *g, struct nx_request *r)
 	nx_ip_text(&at, text);
 	struct nx_str copy = nx_arena_str(r->arena, nx_str(text));
 	return copy.ptr ? copy : r->http->peer;
+}
+
+static struct nx_str real_client(struct nx_guard *g, struct nx_request *r)
+{
+	pthread_rwlock_rdlock(&g->proxies_lock);
+	struct nx_str client = behind_proxies(g, r);
+	pthread_rwlock_unlock(&g->proxies_lock);
+	return client;
 }
 
 static uint64_t address_key(const struct nx_request *r)
@@ -113,10 +156,10 @@ static enum nx_code limited(struct nx_request *r, const struct nx_rate *rate)
 
 enum nx_code nx_guard_arrive(struct nx_request *r)
 {
-	const struct nx_guard *g = r->gw->guard;
+	struct nx_guard *g = r->gw->guard;
 	struct nx_rate rate;
-	r->client = g->proxies.n ? real_client(g, r) : r->http->peer;
-	if (!g->addresses || nx_ratelimit_quiet(g->addresses, r->started) ||
+	r->client = g->any_proxies ? real_client(g, r) : r->http->peer;
+	if (!nx_ratelimit_on(g->addresses) || nx_ratelimit_quiet(g->addresses, r->started) ||
 	    nx_ratelimit_ready(g->addresses, address_key(r), r->started, &rate))
 		return NX_OK;
 	return limited(r, &rate);
@@ -127,7 +170,7 @@ void nx_guard_failed(struct nx_request *r)
 	const struct nx_guard *g = r->gw->guard;
 	struct nx_rate rate;
 	/* a proof that has merely run out is no guess */
-	if (g->addresses && r->err.code == NX_E_UNAUTHENTICATED &&
+	if (nx_ratelimit_on(g->addresses) && r->err.code == NX_E_UNAUTHENTICATED &&
 	    !nx_ratelimit_take(g->addresses, address_key(r), r->started, &rate))
 		r->retry_s = rate.retry_s;
 }
@@ -162,7 +205,7 @@ enum nx_code nx_guard_known(struct nx_request *r)
 			       "A token for some sources only may not administer.");
 	if (g->audit_required && g->audit && recorded(r, NX_OK) && !nx_audit_ready(g->audit))
 		return nx_fail(&r->err, NX_E_AUDIT_FAILED, "The audit log cannot be written.");
-	if (!g->principals)
+	if (!nx_ratelimit_on(g->principals))
 		return NX_OK;
 	bool ok = nx_ratelimit_take(g->principals, r->who.id, r->started, &rate);
 	header(r, "RateLimit-Limit", rate.limit);

@@ -15,6 +15,11 @@ struct nx_data_source;
 NX_NODISCARD enum nx_code nx_guard_open(const struct nx_options *config, struct nx_guard **ret,
 					struct nx_error *err);
 void nx_guard_free(struct nx_guard *g); /* NULL is fine */
+/* Takes over limits and trusted proxies; nothing changes on failure. */
+NX_NODISCARD enum nx_code nx_guard_reload(struct nx_guard *g, const struct nx_options *config,
+					  struct nx_error *err);
+/* An audit record of what the operator did outside the API (a literal: "config.reload"). */
+void nx_guard_note(struct nx_guard *g, const char *action, enum nx_code c);
 
 /* Before credentials are looked at: sets r->client. RATE_LIMITED while that address has used up its
  * failed attempts, so that the right guess does not show either. */

@@ -232,7 +232,7 @@ static bool finish(struct nx_http_conn *c)
 		return false;
 	}
 	arm_out(c, false);
-	if (!x->keep_alive || atomic_load(&l->http->draining))
+	if (!x->keep_alive || nx_http_closing_idle(l->http))
 		return close_after_answer(c);
 	const struct nx_http_config *cfg = &l->http->cfg;
 	reset(x);
@@ -561,7 +561,7 @@ void nx_http_done(struct nx_http_exchange *x)
 	unset_hangup(c);
 	bool idle = x->ended && !x->failed && x->keep_alive && nx_http_pushed(x) &&
 		    x->in_len == x->used && !c->more && !nx_http_tls_pending(c) &&
-		    atomic_load(&c->hang) == NX_HANG_NONE && !atomic_load(&l->http->draining);
+		    atomic_load(&c->hang) == NX_HANG_NONE && !nx_http_closing_idle(l->http);
 	if (idle) {
 		drop_exchange(c);
 		c->state = NX_ST_IDLE;

@@ -17,6 +17,7 @@
 
 struct nx_http;
 struct nx_http_exchange;
+struct nx_http_tls;
 
 enum nx_http_method {
 	NX_HTTP_GET, NX_HTTP_HEAD, NX_HTTP_POST, NX_HTTP_PUT, NX_HTTP_DELETE, NX_HTTP_PATCH,
@@ -64,6 +65,10 @@ struct nx_http_config {
 	uint32_t write_min_rate;   /* bytes/s averaged over a stalled response; 0: 1024 */
 	const char *tls_cert;      /* PEM paths; both or none */
 	const char *tls_key;
+	/* Listening sockets of the process before, as nx_http_listeners() gave them: taken over when their
+	 * number is nlisten * loops, else closed. NULL: none. */
+	const int *inherited;
+	uint32_t ninherited;
 	nx_http_handler_fn *handler;
 	void *ctx;
 };
@@ -79,8 +84,21 @@ NX_NODISCARD enum nx_code nx_http_start(const struct nx_http_config *cfg, struct
 					struct nx_error *err);
 uint16_t nx_http_port(const struct nx_http *h, uint32_t listener);
 void nx_http_stats(const struct nx_http *h, struct nx_http_stats *ret);
-/* Stops accepting, closes idle connections, answers "Connection: close" from now on. */
-void nx_http_drain(struct nx_http *h);
+/* Another certificate for handshakes from now on; only where TLS was on from the start. Two steps, so that
+ * a caller can find out whether the files are good before it changes anything. */
+NX_NODISCARD enum nx_code nx_http_tls_load(const char *cert, const char *key, struct nx_http_tls **ret,
+					   struct nx_error *err);
+void nx_http_tls_use(struct nx_http *h, struct nx_http_tls *t); /* taken; NULL is fine */
+void nx_http_tls_drop(struct nx_http_tls *t); /* not used after all; NULL is fine */
+/* Copies of the listening sockets that outlive this server and exec(): clients that connect meanwhile
+ * wait in their queues. Before drain. Returns their number, 0 when they cannot be made or are more
+ * than max; the caller closes them. */
+NX_NODISCARD uint32_t nx_http_listeners(struct nx_http *h, int *fds, uint32_t max);
+/* Stops accepting and answers "Connection: close" from now on. Idle connections are closed after idle_ms,
+ * so that a request that is on its way is still answered. Again with less: sooner. */
+void nx_http_drain(struct nx_http *h, uint32_t idle_ms);
+/* Waits until no connection is left; false: some were after ms. */
+NX_NODISCARD bool nx_http_wait(const struct nx_http *h, uint32_t ms);
 /* Waits up to grace_ms for lent exchanges, hangs up the rest (their owners still call done), frees.
  * Lent exchanges must have been given back when it returns true; false: some owner still holds one,
  * and nothing was freed. */

@@ -143,7 +143,9 @@ struct nx_http {
 	struct nx_http_config cfg; /* defaults filled in; strings not kept */
 	uint32_t nloops;
 	uint16_t ports[NX_HTTP_MAX_LISTEN];
-	struct ssl_ctx_st *tls;
+	struct ssl_ctx_st *tls; /* NULL: plain, for ever */
+	pthread_mutex_t tls_lock; /* leaf lock: which context tls is */
+	_Atomic int64_t close_idle_at; /* while draining */
 	_Atomic uint32_t connections;
 	_Atomic bool draining, sealing, hanging_up, quit;
 	struct nx_http_loop loops[];
@@ -186,8 +188,12 @@ void nx_http_tls_peek(struct nx_http_conn *c);
 bool nx_http_tls_attach(struct nx_http *h, struct nx_http_conn *c);
 void nx_http_tls_close(struct nx_http_conn *c, bool polite);
 void nx_http_tls_free(struct nx_http_conn *c);
-enum nx_code nx_http_tls_start(struct nx_http *h, struct nx_error *err);
 void nx_http_tls_stop(struct nx_http *h);
+
+static inline bool nx_http_closing_idle(const struct nx_http *h)
+{
+	return atomic_load(&h->draining) && nx_now() >= atomic_load(&h->close_idle_at);
+}
 
 static inline void nx_http_count(_Atomic uint64_t *n, uint64_t add) /* by the only writer */
 {

@@ -544,7 +544,7 @@ NX_TEST(drain_and_stop)
 	struct nx_http_exchange *x = ts_held();
 	ts_send(half, "GET /hello HT");
 	sleep_ms(20);
-	nx_http_drain(t.http);
+	nx_http_drain(t.http, 0);
 	NX_CHECK(closed(idle, 1000));
 	ts_send(half, "TP/1.1\r\nHost: a\r\n\r\n");
 	want(half, 200, "hello\n");

@@ -100,7 +100,9 @@ void nx_http_tls_peek(struct nx_http_conn *c)
 
 bool nx_http_tls_attach(struct nx_http *h, struct nx_http_conn *c)
 {
+	pthread_mutex_lock(&h->tls_lock);
 	c->ssl = SSL_new(h->tls);
+	pthread_mutex_unlock(&h->tls_lock);
 	if (c->ssl && SSL_set_fd(c->ssl, c->fd) == 1) {
 		SSL_set_accept_state(c->ssl);
 		return true;
@@ -141,7 +143,14 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 	return SSL_TLSEXT_ERR_OK;
 }
 
-enum nx_code nx_http_tls_start(struct nx_http *h, struct nx_error *err)
+/* An SSL_CTX under a name of ours. */
+static SSL_CTX *context(struct nx_http_tls *t)
+{
+	return (SSL_CTX *)t;
+}
+
+enum nx_code nx_http_tls_load(const char *cert, const char *key, struct nx_http_tls **ret,
+			      struct nx_error *err)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	if (!ctx)
@@ -155,9 +164,9 @@ enum nx_code nx_http_tls_start(struct nx_http *h, struct nx_error *err)
 	static const unsigned char id[] = "nexus-http";
 	SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1);
 	const char *why = NULL;
-	if (SSL_CTX_use_certificate_chain_file(ctx, h->cfg.tls_cert) != 1)
+	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
 		why = "the TLS certificate cannot be read";
-	else if (SSL_CTX_use_PrivateKey_file(ctx, h->cfg.tls_key, SSL_FILETYPE_PEM) != 1)
+	else if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
 		why = "the TLS key cannot be read";
 	else if (SSL_CTX_check_private_key(ctx) != 1)
 		why = "the TLS key does not belong to the certificate";
@@ -174,8 +183,24 @@ enum nx_code nx_http_tls_start(struct nx_http *h, struct nx_error *err)
 	struct sigaction old;
 	if (sigaction(SIGPIPE, NULL, &old) == 0 && old.sa_handler == SIG_DFL)
 		signal(SIGPIPE, SIG_IGN);
-	h->tls = ctx;
+	*ret = (struct nx_http_tls *)ctx;
 	return NX_OK;
+}
+
+void nx_http_tls_use(struct nx_http *h, struct nx_http_tls *t)
+{
+	if (!t)
+		return;
+	pthread_mutex_lock(&h->tls_lock);
+	SSL_CTX *old = h->tls;
+	h->tls = context(t);
+	pthread_mutex_unlock(&h->tls_lock);
+	SSL_CTX_free(old); /* those that handshake with it hold references */
+}
+
+void nx_http_tls_drop(struct nx_http_tls *t)
+{
+	SSL_CTX_free(context(t));
 }
 
 void nx_http_tls_stop(struct nx_http *h)

@@ -212,8 +212,11 @@ static void on_conn(struct nx_http_conn *c, uint32_t events)
 static void close_listeners(struct nx_http_loop *l)
 {
 	for (uint32_t i = 0; i < NX_HTTP_MAX_LISTEN; i++) {
-		if (l->listeners[i].fd >= 0)
+		if (l->listeners[i].fd >= 0) {
+			/* a copy of the socket may live on, and with it what epoll knows of it */
+			(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->listeners[i].fd, NULL);
 			close(l->listeners[i].fd);
+		}
 		l->listeners[i].fd = -1;
 	}
 	l->accept_after = 0;
@@ -222,9 +225,9 @@ static void close_listeners(struct nx_http_loop *l)
 /* Deadlines; idle connections while draining; lent ones when stop() has lost patience. */
 static void sweep(struct nx_http_loop *l)
 {
-	bool draining = atomic_load(&l->http->draining);
-	bool hang_up = atomic_load(&l->http->hanging_up);
 	int64_t now = nx_now();
+	bool close_idle = nx_http_closing_idle(l->http);
+	bool hang_up = atomic_load(&l->http->hanging_up);
 	l->next_sweep = now + SWEEP_NS;
 	for (struct nx_http_conn *c = l->conns, *next; c; c = next) {
 		next = c->next;
@@ -234,7 +237,7 @@ static void sweep(struct nx_http_loop *l)
 				shutdown(c->fd, SHUT_RDWR);
 				on_conn(c, EPOLLHUP);
 			}
-		} else if (draining && c->state == NX_ST_IDLE) {
+		} else if (close_idle && c->state == NX_ST_IDLE) {
 			nx_http_close(c);
 		} else if (c->deadline <= now && !c->queued) {
 			nx_http_timed_out(c);

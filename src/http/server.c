@@ -1,5 +1,6 @@
 /* Start, stop, drain, statistics. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -67,11 +68,38 @@ static uint16_t *port_of(struct sockaddr_storage *a)
 					: &((struct sockaddr_in *)a)->sin_port;
 }
 
+static uint16_t bound_port(int fd)
+{
+	struct sockaddr_storage a = { 0 };
+	socklen_t len = sizeof(a);
+	return getsockname(fd, (struct sockaddr *)&a, &len) == 0 ? ntohs(*port_of(&a)) : 0;
+}
+
+static enum nx_code take_over(struct nx_http *h, uint32_t which, struct nx_error *err)
+{
+	for (uint32_t i = 0; i < h->nloops; i++) {
+		struct nx_http_listener *s = &h->loops[i].listeners[which];
+		int fd = h->cfg.inherited[which * h->nloops + i];
+		int flags = fcntl(fd, F_GETFL);
+		if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+		    fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 || !(h->ports[which] = bound_port(fd)))
+			return nx_fail(err, NX_E_IO, "an inherited listener cannot be used: %s",
+				       strerror(errno));
+		s->fd = fd;
+		if (!nx_http_listen_add(&h->loops[i], s))
+			return nx_fail(err, NX_E_IO, "an inherited listener cannot be watched: %s",
+				       strerror(errno));
+	}
+	return NX_OK;
+}
+
 /* One socket per loop on the same address. A first socket that does not share the port finds out
  * whether someone else has it: SO_REUSEPORT alone would let two gateways split the clients. */
 static enum nx_code listen_on(struct nx_http *h, uint32_t which, const char *text,
 			      struct nx_error *err)
 {
+	if (h->cfg.ninherited)
+		return take_over(h, which, err);
 	struct addrinfo *ai;
 	enum nx_code code = resolve(text, &ai, err);
 	if (code)
@@ -164,6 +192,7 @@ static void destroy(struct nx_http *h)
 		pthread_mutex_destroy(&l->pool_lock);
 	}
 	nx_http_tls_stop(h);
+	pthread_mutex_destroy(&h->tls_lock);
 	free(h);
 }
 
@@ -203,8 +232,14 @@ enum nx_code nx_http_start(const struct nx_http_config *given, struct nx_http **
 	struct nx_http *h = calloc(1, sizeof(*h) + cfg.loops * sizeof(h->loops[0]));
 	if (!h)
 		return nx_fail(err, NX_E_MEMORY, "no memory for the HTTP server");
+	if (cfg.ninherited != cfg.nlisten * cfg.loops) {
+		for (uint32_t i = 0; i < cfg.ninherited; i++)
+			close(cfg.inherited[i]);
+		cfg.ninherited = 0;
+	}
 	h->cfg = cfg;
 	h->nloops = cfg.loops;
+	pthread_mutex_init(&h->tls_lock, NULL);
 	for (uint32_t i = 0; i < h->nloops; i++) {
 		struct nx_http_loop *l = &h->loops[i];
 		l->source = NX_SRC_INBOX;
@@ -216,11 +251,14 @@ enum nx_code nx_http_start(const struct nx_http_config *given, struct nx_http **
 	}
 	for (uint32_t i = 0; !code && i < h->nloops; i++)
 		code = loop_init(h, &h->loops[i], err);
+	struct nx_http_tls *tls = NULL;
 	if (!code && cfg.tls_cert)
-		code = nx_http_tls_start(h, err);
+		code = nx_http_tls_load(cfg.tls_cert, cfg.tls_key, &tls, err);
+	nx_http_tls_use(h, tls);
 	for (uint32_t i = 0; !code && i < cfg.nlisten; i++)
 		code = listen_on(h, i, cfg.listen[i], err);
 	h->cfg.listen = NULL;
+	h->cfg.inherited = NULL;
 	if (!code) {
 		*ret = h; /* a handler may look for it before start_loops returns */
 		code = start_loops(h, err);
@@ -290,10 +328,42 @@ static void wake_all(struct nx_http *h)
 		nx_http_wake(&h->loops[i]);
 }
 
-void nx_http_drain(struct nx_http *h)
+uint32_t nx_http_listeners(struct nx_http *h, int *fds, uint32_t max)
 {
+	uint32_t n = 0;
+	for (uint32_t which = 0; which < h->cfg.nlisten; which++)
+		for (uint32_t i = 0; i < h->nloops && n <= max; i++) {
+			int fd = n < max ? fcntl(h->loops[i].listeners[which].fd, F_DUPFD, 3) : -1;
+			if (fd >= 0) {
+				fds[n++] = fd;
+				continue;
+			}
+			while (n > 0)
+				close(fds[--n]);
+			return 0;
+		}
+	return n;
+}
+
+void nx_http_drain(struct nx_http *h, uint32_t idle_ms)
+{
+	int64_t at = nx_now() + (int64_t)idle_ms * NX_MS;
+	if (!atomic_load(&h->draining) || at < atomic_load(&h->close_idle_at))
+		atomic_store(&h->close_idle_at, at);
 	atomic_store(&h->draining, true);
 	wake_all(h);
+}
+
+bool nx_http_wait(const struct nx_http *h, uint32_t ms)
+{
+	const struct timespec tick = { .tv_nsec = 2 * NX_MS };
+	int64_t until = nx_now() + (int64_t)ms * NX_MS;
+	while (atomic_load(&h->connections) > 0) {
+		if (nx_now() >= until)
+			return false;
+		nanosleep(&tick, NULL);
+	}
+	return true;
 }
 
 /* From here on the number of lent exchanges only falls. Loops never block, so this is short. */
@@ -311,7 +381,7 @@ bool nx_http_stop(struct nx_http *h, uint32_t grace_ms)
 {
 	if (!h)
 		return true;
-	nx_http_drain(h);
+	nx_http_drain(h, 0);
 	(void)wait_idle(h, grace_ms, true);
 	seal(h);
 	if (busy(h, false)) {

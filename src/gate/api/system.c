@@ -172,12 +172,14 @@ enum nx_code nx_act_stats(struct nx_request *r)
 	nx_buf_printf(&b,
 		      "{\"requests\":%llu,\"queries\":%llu,\"rows\":%llu,\"bytes\":%llu,"
 		      "\"failed\":%llu,\"refused\":%llu,\"running\":%u,\"waiting\":%u,"
-		      "\"streaming\":%u,\"residentBytes\":%llu,\"uptimeSeconds\":%lld}",
+		      "\"streaming\":%u,\"residentBytes\":%llu,\"uptimeSeconds\":%lld,\"config\":",
 		      (unsigned long long)t.requests, (unsigned long long)t.queries,
 		      (unsigned long long)t.rows, (unsigned long long)t.bytes,
 		      (unsigned long long)t.failed, (unsigned long long)t.refused, e.running,
 		      e.waiting, e.streaming, (unsigned long long)nx_process_rss(),
 		      (long long)((nx_now() - r->gw->started) / NX_SEC));
+	nx_reloads_write(r->gw, &b);
+	nx_buf_putc(&b, '}');
 	nx_request_data(r, 200, nx_buf_str(&b));
 	nx_buf_done(&b);
 	return NX_OK;
