@@ -145,13 +145,20 @@ struct nx_driver {
 
 	/* catalog: may be NULL without NX_CAP_CATALOG. Fixed columns:
 	 * tables:  schema, name, kind (table|view|...), comment, row_estimate
-	 * columns: schema, table, name, position, type, nullable, key, comment
-	 * Empty slices mean "all". */
+	 * columns: schema, table, name, position, type, nullable, key, comment; then, if known, default
+	 *          (the expression's text)
+	 * keys:    schema, table, name, kind (primary|unique|foreign|index), position (of the column in
+	 *          the key, from 1), column, ref_schema, ref_table, ref_column; a row for each column.
+	 *          May be NULL also with NX_CAP_CATALOG: not known.
+	 * Empty slices mean "all"; without a schema those of the system are left out. */
 	enum nx_code (*tables)(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
 			       struct nx_stream **ret, enum nx_conn_state *ret_state, struct nx_error *err);
 	enum nx_code (*columns)(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
 				struct nx_str table, struct nx_stream **ret,
 				enum nx_conn_state *ret_state, struct nx_error *err);
+	enum nx_code (*keys)(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
+			     struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
+			     struct nx_error *err);
 
 	/* What this account could write; may be NULL without NX_CAP_GRANTS. */
 	enum nx_code (*probe)(struct nx_conn *c, int64_t deadline, struct nx_grants *ret,

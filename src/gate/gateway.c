@@ -14,6 +14,7 @@
 #include "base/net.h"
 #include "gate/guard.h"
 #include "gate/request.h"
+#include "gate/schemas.h"
 #include "store/vault.h"
 
 #define ADMIN_KEY_FILE "admin.key"
@@ -226,10 +227,27 @@ static void *housekeeper(void *arg)
 		pthread_cond_timedwait(&gw->keeper_wake, &gw->keeper_lock, &ts);
 		pthread_mutex_unlock(&gw->keeper_lock);
 		nx_cursors_sweep(gw->cursors);
+		nx_schemas_sweep(gw->schemas);
 		pthread_mutex_lock(&gw->keeper_lock);
 	}
 	pthread_mutex_unlock(&gw->keeper_lock);
 	return NULL;
+}
+
+static struct nx_schemas *open_schemas(struct nx_gateway *gw)
+{
+	const struct nx_options *o = gw->config.values;
+	uint32_t workers = (uint32_t)nx_opt_int(o, "exec.maxWorkers", 0);
+	struct nx_schemas_config c = {
+		.ttl = nx_opt_ms(o, "schema.ttl", 0) * NX_MS,
+		.max_stale = nx_opt_ms(o, "schema.maxStale", 0) * NX_MS,
+		.limits = { .tables = (uint32_t)nx_opt_int(o, "schema.maxTables", 0),
+			    .columns = (uint32_t)nx_opt_int(o, "schema.maxColumns", 0) },
+		.cache_bytes = (size_t)nx_opt_int(o, "schema.cacheBytes", 0),
+		/* some workers stay for those who are waited for */
+		.max_waiting = workers / 2 < 64 ? workers / 2 : 64,
+	};
+	return nx_schemas_new(&c, gw->exec);
 }
 
 static enum nx_code start_keeper(struct nx_gateway *gw, struct nx_error *err)
@@ -267,6 +285,7 @@ static void free_parts(struct nx_gateway *gw)
 	}
 	nx_cursors_free(gw->cursors);
 	nx_exec_stop(gw->exec, 0);
+	nx_schemas_free(gw->schemas);
 	nx_history_stop(gw->history);
 	nx_verdicts_free(gw->verdicts);
 	nx_catalog_free(gw->catalog);
@@ -331,7 +350,9 @@ enum nx_code nx_gateway_start(struct nx_config *config, const struct nx_inherite
 	gw->verdicts = nx_verdicts_new();
 	gw->cursors = nx_cursors_new((uint32_t)nx_opt_int(o, "query.maxCursors", 0),
 				     nx_opt_ms(o, "query.cursorTtl", 0));
-	if (!c && (!gw->verdicts || !gw->cursors))
+	if (!c)
+		gw->schemas = open_schemas(gw);
+	if (!c && (!gw->verdicts || !gw->cursors || !gw->schemas))
 		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	if (!c)
 		c = start_keeper(gw, err);

@@ -18,6 +18,7 @@ struct nx_cursors;
 struct nx_guard;
 struct nx_reloads;
 struct nx_buf;
+struct nx_schemas;
 
 struct nx_gateway {
 	struct nx_config config;
@@ -30,6 +31,7 @@ struct nx_gateway {
 	struct nx_history *history;
 	struct nx_verdicts *verdicts;
 	struct nx_cursors *cursors;
+	struct nx_schemas *schemas;
 	struct nx_http *http;
 	int64_t started;          /* nx_now() */
 	_Atomic bool draining;

@@ -181,7 +181,7 @@ static bool recorded(const struct nx_request *r, enum nx_code c)
 	if (!r->route || r->unrecorded)
 		return false;
 	return r->route->kind == NX_ROUTE_QUERY || r->route->method != NX_HTTP_GET ||
-	       r->route->act == nx_act_fetch_next ||
+	       r->route->act == nx_act_fetch_next || r->route->act == nx_act_source_schema ||
 	       (c >= NX_E_UNAUTHENTICATED && c <= NX_E_RATE_LIMITED);
 }
 

@@ -115,6 +115,8 @@ void nx_request_reply(struct nx_request *r, int status, const char *content_type
 void nx_request_data(struct nx_request *r, int status, struct nx_str data);
 bool nx_request_gone(const struct nx_request *r, struct nx_error *err);
 enum nx_code nx_step_resolve_source(struct nx_request *r, struct nx_str id_or_name);
+/* As resolve_source, and the source can be asked: its driver is built in, it is not inactive. */
+enum nx_code nx_step_resolve(struct nx_request *r, struct nx_str id_or_name);
 enum nx_code nx_step_validate(struct nx_request *r);
 /* Opens the stream of the judged statement on the job's connection, with one safe retry. */
 enum nx_code nx_step_run(struct nx_request *r);

@@ -147,10 +147,9 @@ enum nx_code nx_step_resolve_source(struct nx_request *r, struct nx_str id_or_na
 	return c ? c : nx_guard_source(r);
 }
 
-static enum nx_code step_resolve(struct nx_request *r)
+enum nx_code nx_step_resolve(struct nx_request *r, struct nx_str id_or_name)
 {
-	bool by_path = r->route->body == NX_BODY_NONE;
-	enum nx_code c = nx_step_resolve_source(r, by_path ? r->path[0] : r->args.source);
+	enum nx_code c = nx_step_resolve_source(r, id_or_name);
 	if (c)
 		return c;
 	if (!r->source->driver)
@@ -162,6 +161,12 @@ static enum nx_code step_resolve(struct nx_request *r)
 		return nx_fail(&r->err, NX_E_SOURCE_INACTIVE, "The data source is %s.",
 			       nx_source_status_name(r->source->status));
 	return NX_OK;
+}
+
+static enum nx_code step_resolve(struct nx_request *r)
+{
+	bool by_path = r->route->body == NX_BODY_NONE;
+	return nx_step_resolve(r, by_path ? r->path[0] : r->args.source);
 }
 
 /* ---- validate ---- */

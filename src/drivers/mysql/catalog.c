@@ -58,10 +58,30 @@ enum nx_code my_columns(struct nx_conn *c, const struct nx_query *limits, struct
 		"SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, COLUMN_NAME AS `name`, "
 		"CAST(ORDINAL_POSITION AS SIGNED) AS `position`, COLUMN_TYPE AS `type`, "
 		"IF(IS_NULLABLE = 'YES', 'true', 'false') AS `nullable`, COLUMN_KEY AS `key`, "
-		"COLUMN_COMMENT AS "
-		"`comment` FROM information_schema.COLUMNS",
+		"COLUMN_COMMENT AS `comment`, NULLIF(COLUMN_DEFAULT, 'NULL') AS `default` "
+		"FROM information_schema.COLUMNS",
 		" ORDER BY TABLE_SCHEMA, TABLE_NAME, ORDINAL_POSITION", schema, table, ret,
 		ret_state, err);
+}
+
+enum nx_code my_keys(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
+		     struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
+		     struct nx_error *err)
+{
+	return browse(
+		c, limits,
+		"SELECT TABLE_SCHEMA AS `schema`, TABLE_NAME AS `table`, name AS `name`, `kind`, "
+		"CAST(position AS SIGNED) AS `position`, COLUMN_NAME AS `column`, "
+		"ref_schema, ref_table, ref_column FROM ("
+		"SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME AS name, "
+		"IF(INDEX_NAME = 'PRIMARY', 'primary', IF(NON_UNIQUE, 'index', 'unique')) AS "
+		"`kind`, SEQ_IN_INDEX AS position, COLUMN_NAME, NULL AS ref_schema, NULL AS "
+		"ref_table, NULL AS ref_column FROM information_schema.STATISTICS "
+		"UNION ALL SELECT TABLE_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, 'foreign', "
+		"ORDINAL_POSITION, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, "
+		"REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE "
+		"WHERE REFERENCED_TABLE_NAME IS NOT NULL) AS k",
+		" ORDER BY 1, 2, 4, 3, 5", schema, table, ret, ret_state, err);
 }
 
 /* --- grants -------------------------------------------------------------------------------- */

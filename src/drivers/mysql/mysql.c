@@ -107,6 +107,7 @@ const struct nx_driver nx_driver_mysql = {
 	.release = my_release,
 	.tables = my_tables,
 	.columns = my_columns,
+	.keys = my_keys,
 	.probe = my_probe,
 	.cancel = my_cancel,
 };

@@ -194,6 +194,9 @@ enum nx_code my_tables(struct nx_conn *c, const struct nx_query *limits, struct 
 enum nx_code my_columns(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
 			struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
 			struct nx_error *err);
+enum nx_code my_keys(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
+			struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
+			struct nx_error *err);
 enum nx_code my_probe(struct nx_conn *c, int64_t deadline, struct nx_grants *ret,
 		      struct nx_error *err);
 /* One line of SHOW GRANTS into what it allows. */

@@ -30,7 +30,9 @@ static const struct nx_str columns_sql = NX_STR_INIT(
 	"pg_catalog.pg_index i"
 	" WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND a.attnum = ANY (i.indkey)"
 	" ORDER BY i.indisprimary DESC LIMIT 1) AS key,"
-	" pg_catalog.col_description(c.oid, a.attnum) AS comment"
+	" pg_catalog.col_description(c.oid, a.attnum) AS comment,"
+	" (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid) FROM pg_catalog.pg_attrdef d"
+	" WHERE d.adrelid = c.oid AND d.adnum = a.attnum) AS \"default\""
 	" FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid"
 	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
 	" WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r','p','v','m','f')"
@@ -41,6 +43,47 @@ static const struct nx_str columns_sql = NX_STR_INIT(
 	" AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')"
 	" AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')"
 	" ORDER BY 1, 2, a.attnum");
+
+/* Indexes by their columns (an expression as its text), and foreign keys. */
+static const struct nx_str keys_sql = NX_STR_INIT(
+	"SELECT k.schema, k.\"table\", k.name, k.kind, k.position, k.\"column\","
+	" k.ref_schema, k.ref_table, k.ref_column FROM ("
+	"SELECT x.indrelid AS oid, n.nspname AS schema, c.relname AS \"table\", i.relname AS name,"
+	" CASE WHEN x.indisprimary THEN 'primary' WHEN x.indisunique THEN 'unique' ELSE 'index' END"
+	" AS kind, u.ord::pg_catalog.int4 AS position,"
+	" COALESCE(a.attname::pg_catalog.text,"
+	" pg_catalog.pg_get_indexdef(x.indexrelid, u.ord::pg_catalog.int4, true)) AS \"column\","
+	" NULL::pg_catalog.text AS ref_schema, NULL::pg_catalog.text AS ref_table,"
+	" NULL::pg_catalog.text AS ref_column"
+	" FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class c ON c.oid = x.indrelid"
+	" JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid"
+	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+	" CROSS JOIN LATERAL pg_catalog.unnest(x.indkey::pg_catalog.int2[])"
+	" WITH ORDINALITY u(attnum, ord)"
+	" LEFT JOIN pg_catalog.pg_attribute a"
+	" ON a.attrelid = c.oid AND a.attnum = u.attnum AND u.attnum <> 0"
+	" WHERE x.indisvalid AND u.ord <= x.indnkeyatts"
+	" UNION ALL "
+	"SELECT f.conrelid, n.nspname, c.relname, f.conname, 'foreign', u.ord::pg_catalog.int4,"
+	" a.attname::pg_catalog.text, rn.nspname::pg_catalog.text, rc.relname::pg_catalog.text,"
+	" ra.attname::pg_catalog.text"
+	" FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_class c ON c.oid = f.conrelid"
+	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+	" JOIN pg_catalog.pg_class rc ON rc.oid = f.confrelid"
+	" JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace"
+	" CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(f.conkey), pg_catalog.unnest(f.confkey))"
+	" WITH ORDINALITY u(attnum, refnum, ord)"
+	" JOIN pg_catalog.pg_attribute a ON a.attrelid = f.conrelid AND a.attnum = u.attnum"
+	" JOIN pg_catalog.pg_attribute ra ON ra.attrelid = f.confrelid AND ra.attnum = u.refnum"
+	" WHERE f.contype = 'f') k"
+	" WHERE k.schema !~ '^pg_(toast|temp)'"
+	" AND CASE WHEN $1::pg_catalog.text IS NULL"
+	" THEN k.schema NOT IN ('pg_catalog','information_schema') ELSE k.schema = $1 END"
+	" AND ($2::pg_catalog.text IS NULL OR k.\"table\" = $2)"
+	" AND pg_catalog.has_schema_privilege(k.schema, 'USAGE')"
+	" AND (pg_catalog.has_table_privilege(k.oid, 'SELECT')"
+	" OR pg_catalog.has_any_column_privilege(k.oid, 'SELECT'))"
+	" ORDER BY 1, 2, 4, 3, 5");
 
 static struct nx_value text_or_null(struct nx_str s)
 {
@@ -59,17 +102,31 @@ enum nx_code pg_tables(struct nx_conn *c, const struct nx_query *limits, struct 
 	return pg_query(c, &q, ret, ret_state, err);
 }
 
-enum nx_code pg_columns(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
-			struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
-			struct nx_error *err)
+static enum nx_code of_table(struct nx_conn *c, const struct nx_query *limits, struct nx_str sql,
+			     struct nx_str schema, struct nx_str table, struct nx_stream **ret,
+			     enum nx_conn_state *ret_state, struct nx_error *err)
 {
 	struct nx_value params[] = { text_or_null(schema), text_or_null(table) };
 	struct nx_query q = *limits;
-	q.sql = columns_sql;
+	q.sql = sql;
 	q.params = params;
 	q.nparams = NX_COUNTOF(params);
 	q.pure = true;
 	return pg_query(c, &q, ret, ret_state, err);
+}
+
+enum nx_code pg_columns(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
+			struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
+			struct nx_error *err)
+{
+	return of_table(c, limits, columns_sql, schema, table, ret, ret_state, err);
+}
+
+enum nx_code pg_keys(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
+		     struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
+		     struct nx_error *err)
+{
+	return of_table(c, limits, keys_sql, schema, table, ret, ret_state, err);
 }
 
 /* superuser, may write rows or create objects, may touch server files or run programs, role. */

@@ -58,6 +58,7 @@ const struct nx_driver nx_driver_postgresql = {
 	.release = pg_release,
 	.tables = pg_tables,
 	.columns = pg_columns,
+	.keys = pg_keys,
 	.probe = pg_probe,
 	.cancel = pg_cancel,
 };

@@ -305,6 +305,7 @@ const struct nx_driver nx_driver_sqlite = {
 	.release = lite_release,
 	.tables = lite_tables,
 	.columns = lite_columns,
+	.keys = lite_keys,
 	.probe = probe,
 	.cancel = cancel,
 };

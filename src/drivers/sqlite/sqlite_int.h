@@ -86,5 +86,8 @@ enum nx_code lite_tables(struct nx_conn *c, const struct nx_query *limits, struc
 enum nx_code lite_columns(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
 			  struct nx_str table, struct nx_stream **ret,
 			  enum nx_conn_state *ret_state, struct nx_error *err);
+enum nx_code lite_keys(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
+			  struct nx_str table, struct nx_stream **ret,
+			  enum nx_conn_state *ret_state, struct nx_error *err);
 
 #endif

@@ -390,21 +390,22 @@ static const char *browse(struct session *s, bool columns, const char *table)
 
 NX_TEST(catalog)
 {
-	make("CREATE TABLE a(id INTEGER PRIMARY KEY, n VARCHAR(10) NOT NULL, g AS (n || 'x'));"
+	make("CREATE TABLE a(id INTEGER PRIMARY KEY, n VARCHAR(10) NOT NULL DEFAULT '?', g AS (n "
+	     "|| 'x'));"
 	     "CREATE TABLE b(x TEXT, y, PRIMARY KEY(x, y)) WITHOUT ROWID; CREATE VIEW v AS SELECT "
 	     "1 AS one;");
 	struct session s = open_file();
 	NX_EQ_S("schema,name,kind,comment,row_estimate\nmain,a,table,,\nmain,b,table,,\nmain,v,"
 		"view,,\n",
 		browse(&s, false, ""));
-	NX_EQ_S("schema,table,name,position,type,nullable,key,comment\n"
-		"main,a,id,1,INTEGER,true,PRI,\nmain,a,n,2,VARCHAR(10),false,\"\",\nmain,a,g,3,"
-		"\"\",true,\"\",\n",
+	NX_EQ_S("schema,table,name,position,type,nullable,key,comment,default\n"
+		"main,a,id,1,INTEGER,true,PRI,,\nmain,a,n,2,VARCHAR(10),false,\"\",,'?'\n"
+		"main,a,g,3,\"\",true,\"\",,\n",
 		browse(&s, true, "a"));
-	NX_EQ_S("schema,table,name,position,type,nullable,key,comment\n"
-		"main,b,x,1,TEXT,false,PRI,\nmain,b,y,2,\"\",false,PRI,\n",
+	NX_EQ_S("schema,table,name,position,type,nullable,key,comment,default\n"
+		"main,b,x,1,TEXT,false,PRI,,\nmain,b,y,2,\"\",false,PRI,,\n",
 		browse(&s, true, "b"));
-	NX_EQ_S("schema,table,name,position,type,nullable,key,comment\n",
+	NX_EQ_S("schema,table,name,position,type,nullable,key,comment,default\n",
 		browse(&s, true, "none' OR 1"));
 	shut(&s);
 }

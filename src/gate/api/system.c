@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "gate/api/api.h"
 #include "gate/guard.h"
+#include "gate/schemas.h"
 #include "stats/metrics.h"
 
 enum nx_code nx_act_livez(struct nx_request *r)
@@ -146,6 +147,13 @@ enum nx_code nx_act_metrics(struct nx_request *r)
 	count(&b, "nexus_http_received_bytes_total", "Bytes read from clients.", h.bytes_in);
 	count(&b, "nexus_http_sent_bytes_total", "Bytes written to clients.", h.bytes_out);
 	gauge(&b, "nexus_cursors_open", "Open cursors.", nx_cursors_open(r->gw->cursors));
+	struct nx_schemas_stats cached;
+	nx_schemas_stats(r->gw->schemas, &cached);
+	gauge(&b, "nexus_schema_sources", "Data sources whose schema is cached.", cached.sources);
+	gauge(&b, "nexus_schema_bytes", "Memory of the cached schemas.", cached.bytes);
+	count(&b, "nexus_schema_hits_total", "Schemas taken from the cache.", cached.hits);
+	count(&b, "nexus_schema_loads_total", "Schemas asked of their source.", cached.loads);
+	count(&b, "nexus_schema_failures_total", "Loads of a schema that failed.", cached.failures);
 	nx_guard_metrics(r->gw->guard, &b);
 	struct pools *p = nx_arena_zalloc(r->arena, sizeof(*p));
 	if (p) {
