@@ -29,6 +29,7 @@ test: ## install what tests need, start own servers, run everything
 	@tools/setup.sh test
 	@tools/engine.sh
 	@tools/pyarrow.sh
+	@tools/linters.sh
 	@tests/run.py $(TESTS)
 
 check: build ## unit tests only

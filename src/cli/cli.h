@@ -21,6 +21,7 @@ int nx_cmd_query(struct nx_cli *cli);
 int nx_cmd_source(struct nx_cli *cli);
 int nx_cmd_token(struct nx_cli *cli);
 int nx_cmd_audit(struct nx_cli *cli);
+int nx_cmd_health(struct nx_cli *cli);
 int nx_cmd_check(struct nx_cli *cli);
 int nx_cmd_vault(struct nx_cli *cli);
 int nx_cmd_bench(struct nx_cli *cli);

@@ -24,6 +24,7 @@ static const struct {
 	{ "token", nx_cmd_token, "issue, list and revoke API keys and tokens" },
 	{ "audit", nx_cmd_audit, "verify the audit log" },
 	{ "check", nx_cmd_check, "judge the configuration and say what each source would do" },
+	{ "health", nx_cmd_health, "ask a gateway whether it is alive, or ready" },
 	{ "bench", nx_cmd_bench, "measure a running gateway with one statement" },
 	{ "vault", nx_cmd_vault, "give the vault another key" },
 	{ "version", cmd_version, "print the version" },

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/notify.h"
 #include "cli/restart.h"
 #include "gate/gateway.h"
 
@@ -96,6 +97,7 @@ static int attend(struct nx_cli *cli, struct nx_gateway *gw, const sigset_t *min
 			break;
 		case SIGTERM:
 		case SIGINT:
+			nx_notify("STOPPING=1");
 			nx_gateway_stop(gw);
 			return NX_EXIT_OK;
 		default:
@@ -142,5 +144,6 @@ int nx_cmd_serve(struct nx_cli *cli)
 	}
 	if (hardening)
 		hide();
+	nx_notify("READY=1");
 	return attend(cli, gw, &mine);
 }
