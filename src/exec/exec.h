@@ -51,7 +51,7 @@ struct nx_job {
 	int64_t deadline;                     /* nx_now(); NX_NEVER: none */
 	int64_t queue_deadline;               /* waiting for a permit ends here: QUEUE_TIMEOUT */
 	char id[37];                          /* query id; empty: not listed */
-	uint64_t owner;                       /* principal id */
+	uint64_t owner;                       /* principal id; the source's queue takes turns by it */
 	const char *principal;                /* for listing; NUL-terminated */
 	struct nx_str sql;                    /* for listing; may be empty */
 
@@ -68,6 +68,7 @@ struct nx_job {
 	struct nx_lease *lease;
 	struct nx_job *prev, *next;         /* all jobs */
 	struct nx_job *q_prev, *q_next;     /* the queue it stands in */
+	struct nx_job *lane_prev, *lane_next, *lane_tail, *lane_chain; /* queue.c; zeroed by submit */
 	int64_t queued_at, cancel_sent;
 	uint8_t where;                      /* enum place in sched.c */
 	bool permit;        /* holds one of its pool's permits */

@@ -15,6 +15,15 @@ struct job_queue {
 	uint32_t n;
 };
 
+/* Who waits for a permit; queue.c. */
+enum { FAIR_BUCKETS = 64 };
+
+struct fair_queue {
+	struct nx_job *turn; /* first job of the lane that is served next; NULL: nobody waits */
+	struct nx_job *lanes[FAIR_BUCKETS]; /* first jobs of lanes, by owner */
+	uint32_t n;
+};
+
 /* A leased or idle connection. */
 struct nx_lease {
 	struct nx_pool *pool;
@@ -34,7 +43,7 @@ struct nx_pool {
 	struct nx_source *source;        /* the driver's; NULL after close */
 	struct nx_pool *next;            /* bucket */
 	struct nx_lease *idle;           /* newest first */
-	struct job_queue waiting;
+	struct fair_queue waiting;
 	uint32_t active, streams, open, nidle;
 	uint32_t users;                  /* jobs and leases that point here */
 	bool closing;
@@ -69,6 +78,14 @@ struct nx_exec {
 	bool waited;               /* a ready job had to wait since the last decay */
 	uint64_t n_jobs, n_rejected, n_cancelled, n_timed_out;
 };
+
+/* queue.c; all with the lock held */
+bool nx_fair_waits(struct fair_queue *q, uint64_t owner); /* has the owner a job in it? */
+void nx_fair_push(struct fair_queue *q, struct nx_job *j);
+void nx_fair_push_front(struct fair_queue *q, struct nx_job *j); /* it is next of all */
+struct nx_job *nx_fair_next(const struct fair_queue *q);         /* NULL: nobody waits */
+void nx_fair_serve(struct fair_queue *q, struct nx_job *j);      /* takes the next one out */
+void nx_fair_take(struct fair_queue *q, struct nx_job *j);       /* takes any one out; no turn passes */
 
 /* pool.c; all with the lock held */
 struct nx_pool *nx_pool_find(struct nx_exec *e, const struct nx_data_source *ds);

@@ -459,3 +459,73 @@ NX_TEST(cancel_storm)
 	NX_EQ_I(0, st.ready + st.waiting + st.streaming);
 	stop(storm_exec);
 }
+
+/* ---- principals take turns ---- */
+
+static _Atomic int served;
+
+static void run_and_note(struct nx_job *j)
+{
+	struct task *t = (struct task *)j;
+	struct nx_conn *c;
+	struct nx_error err;
+	t->code = nx_job_connect(j, &c, &t->reused, &err);
+	usleep((useconds_t)t->sleep_ms * 1000);
+	t->sleep_ms = atomic_fetch_add(&served, 1); /* its place */
+	nx_job_end(j, NX_CONN_CLEAN);
+	atomic_store(&t->done, 1);
+}
+
+static enum nx_code submit_for(struct nx_exec *e, struct task *t, const struct nx_data_source *s,
+			       uint64_t owner)
+{
+	struct nx_error err;
+	t->job.run = run_and_note;
+	t->job.source = s;
+	t->job.owner = owner;
+	t->job.deadline = t->job.queue_deadline = NX_NEVER;
+	return nx_job_submit(e, &t->job, &err);
+}
+
+NX_TEST(a_crowd_of_one_does_not_hold_up_another)
+{
+	static struct task first = { .sleep_ms = 50 }, a[500], b, c[3];
+	struct nx_exec *e = start(8);
+	struct nx_data_source s = source(1, 0, 1000);
+	NX_EQ_I(NX_OK, submit_for(e, &first, &s, 1));
+	for (int i = 0; i < 500; i++)
+		NX_EQ_I(NX_OK, submit_for(e, &a[i], &s, 1));
+	NX_EQ_I(NX_OK, submit_for(e, &b, &s, 2));
+	for (int i = 0; i < 3; i++)
+		NX_EQ_I(NX_OK, submit_for(e, &c[i], &s, 3));
+	wait_done(&a[499]);
+	wait_done(&b);
+	NX_CHECK(b.sleep_ms <= 3); /* first, one of A, B */
+	NX_CHECK(c[2].sleep_ms <= 10);
+	for (int i = 1; i < 500; i++)
+		NX_CHECK(a[i].sleep_ms > a[i - 1].sleep_ms); /* each in his own order */
+	stop(e);
+}
+
+NX_TEST(who_fills_the_queue_fills_it_for_himself)
+{
+	static struct task first = { .until_cancel = true }, a[10], b[11];
+	struct nx_exec *e = start(8);
+	struct nx_data_source s = source(1, 0, 10);
+	first.job.owner = 1;
+	NX_EQ_I(NX_OK, submit(e, &first, &s, 0));
+	for (int i = 0; i < 10; i++)
+		NX_EQ_I(NX_OK, submit_for(e, &a[i], &s, 1));
+	struct task more = { .end = NX_CONN_CLEAN };
+	NX_EQ_I(NX_E_QUEUE_FULL, submit_for(e, &more, &s, 1));
+	for (uint64_t i = 0; i < 10; i++)
+		NX_EQ_I(NX_OK, submit_for(e, &b[i], &s, 100 + i));
+	NX_EQ_I(NX_E_QUEUE_FULL, submit_for(e, &more, &s, 100)); /* has one */
+	NX_EQ_I(NX_E_QUEUE_FULL, submit_for(e, &more, &s, 200)); /* twice its length */
+	NX_CHECK(nx_exec_cancel(e, nx_str(first.job.id), 0, NX_E_QUERY_CANCELED));
+	for (int i = 0; i < 10; i++) {
+		wait_done(&a[i]);
+		wait_done(&b[i]);
+	}
+	stop(e);
+}

@@ -138,9 +138,9 @@ static void *worker_main(void *arg)
 /* Lets waiting jobs of a pool through while there are permits. The caller sees to a worker. */
 static void grant(struct nx_exec *e, struct nx_pool *p)
 {
-	while (p->waiting.head && p->active < p->ds->limits.max_pool) {
-		struct nx_job *j = p->waiting.head;
-		take(&p->waiting, j);
+	while (p->waiting.n && p->active < p->ds->limits.max_pool) {
+		struct nx_job *j = nx_fair_next(&p->waiting);
+		nx_fair_serve(&p->waiting, j);
 		p->active++;
 		j->permit = true;
 		make_ready(e, j);
@@ -161,14 +161,23 @@ static void give_permit_back(struct nx_job *j)
 	grant(j->exec, p);
 }
 
+/* A full queue still takes one job of each principal who has none in it, up to twice its length: whoever
+ * fills it fills it for himself. */
+static bool queue_full(struct nx_pool *p, uint64_t owner)
+{
+	uint32_t most = p->ds->limits.max_queue;
+	return p->waiting.n >= most &&
+	       (p->waiting.n / 2 >= most || nx_fair_waits(&p->waiting, owner));
+}
+
 /* Why a job cannot be taken; NX_OK when it can. */
-static enum nx_code no_room(const struct nx_exec *e, const struct nx_pool *p)
+static enum nx_code no_room(const struct nx_exec *e, struct nx_pool *p, uint64_t owner)
 {
 	if (e->draining)
 		return NX_E_SHUTTING_DOWN;
 	if (e->njobs >= e->cfg.max_jobs)
 		return NX_E_OVERLOADED;
-	if (p && p->active >= p->ds->limits.max_pool && p->waiting.n >= p->ds->limits.max_queue)
+	if (p && p->active >= p->ds->limits.max_pool && queue_full(p, owner))
 		return NX_E_QUEUE_FULL;
 	return NX_OK;
 }
@@ -190,7 +199,7 @@ static void enqueue(struct nx_exec *e, struct nx_job *j)
 	bool cancelled = atomic_load(&j->cancelled) != NX_OK; /* it left before it came */
 	if (p && !cancelled && p->active >= p->ds->limits.max_pool) {
 		j->where = PLACE_WAITING;
-		push(&p->waiting, j);
+		nx_fair_push(&p->waiting, j);
 		return;
 	}
 	if (p && !cancelled) {
@@ -208,6 +217,7 @@ enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error 
 	j->pool = NULL;
 	j->lease = NULL;
 	j->permit = j->streaming = j->stream_permit = false;
+	j->lane_prev = j->lane_next = j->lane_tail = j->lane_chain = NULL;
 	j->cancel_sent = 0;
 	j->started = nx_now();
 	j->started_wall = nx_wall_us();
@@ -221,7 +231,7 @@ enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error 
 			c = nx_pool_open(e, j->source, &j->pool, err);
 	}
 	if (!c) {
-		c = no_room(e, j->pool);
+		c = no_room(e, j->pool, j->owner);
 		if (c) {
 			e->n_rejected++;
 			(void)nx_fail(err, c, "%s", nx_code_help(c));
@@ -394,11 +404,10 @@ uint32_t nx_job_peers(struct nx_job *j, bool (*fits)(const struct nx_job *j), st
 	uint32_t share = p->active ? 2 * p->waiting.n / p->active : 0;
 	if (share > max)
 		share = max;
-	for (struct nx_job *w = p->waiting.head, *next; w && n < share; w = next) {
-		next = w->q_next;
+	for (struct nx_job *w; n < share && (w = nx_fair_next(&p->waiting));) {
 		if (atomic_load(&w->cancelled) || !fits(w))
 			break; /* order is kept: nobody is overtaken */
-		take(&p->waiting, w);
+		nx_fair_serve(&p->waiting, w);
 		w->where = PLACE_RUNNING;
 		out[n++] = w;
 	}
@@ -415,14 +424,7 @@ void nx_job_requeue(struct nx_job *j)
 		make_ready(e, j);
 	} else {
 		j->where = PLACE_WAITING;
-		j->q_prev = NULL;
-		j->q_next = p->waiting.head;
-		if (p->waiting.head)
-			p->waiting.head->q_prev = j;
-		else
-			p->waiting.tail = j;
-		p->waiting.head = j;
-		p->waiting.n++;
+		nx_fair_push_front(&p->waiting, j);
 		grant(e, p);
 	}
 	wake_worker(e);
@@ -493,7 +495,7 @@ static void cancel_locked(struct nx_exec *e, struct nx_job *j, enum nx_code reas
 	}
 	switch ((enum place)j->where) {
 	case PLACE_WAITING: /* it runs now, without a permit, only to answer */
-		take(&j->pool->waiting, j);
+		nx_fair_take(&j->pool->waiting, j);
 		make_ready(e, j);
 		wake_worker(e);
 		break;
