@@ -6,7 +6,8 @@
  * address is held against the network policy (nexus/net.h) when it is connected to. Only https, or http to a
  * loopback address unless `plain` allows it.
  *
- * Threads: any; each call is by itself and blocks up to its deadline. */
+ * Threads: any; each call is by itself and blocks up to its deadline. The process ignores SIGPIPE: TLS
+ * writes without a flag against it. */
 #ifndef NX_OUTBOUND_OUTBOUND_H
 #define NX_OUTBOUND_OUTBOUND_H
 
@@ -38,8 +39,9 @@ struct nx_outbound_answer {
 /* Once per process, before any thread uses it; counted, so several callers are fine. */
 NX_NODISCARD enum nx_code nx_outbound_init(struct nx_error *err);
 
-/* OUTBOUND_FAILED (connect, TLS, protocol, answer too long), HOST_DENIED, TIMEOUT. The URL in a message
- * is without its query and user part; bodies and headers are never in one. */
+/* OUTBOUND_FAILED (connect, TLS, protocol, answer too long), HOST_DENIED, OUTBOUND_TIMEOUT. A message names no
+ * address; the detail has the URL without its query. Bodies and headers are in neither. A URL with a user
+ * part is refused. The answer's body is wiped when the arena goes. */
 NX_NODISCARD enum nx_code nx_outbound_call(const struct nx_outbound_request *q, struct nx_arena *arena,
 					   struct nx_outbound_answer *ret, struct nx_error *err);
 
