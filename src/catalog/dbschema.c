@@ -410,7 +410,7 @@ struct nearest {
 
 static void offer(struct nearest *near, struct nx_str name, struct nx_str wanted)
 {
-	unsigned limit = wanted.len < 4 ? 1 : wanted.len < 8 ? 2 : 3;
+	unsigned limit = wanted.len < 6 ? 1 : wanted.len < 10 ? 2 : 3;
 	unsigned d = nx_edit_distance(wanted, name, limit);
 	if (d > limit) { /* plural for singular, or the start of it */
 		size_t most = name.len > wanted.len ? name.len : wanted.len;

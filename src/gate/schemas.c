@@ -546,11 +546,13 @@ static enum nx_code ask(struct nx_schemas *s, struct entry *e, struct nx_request
 			       (need != NX_SCHEMA_NEW && now - e->failed_at < FAILED_FOR));
 		if (good_enough(s, e, need, asked, now)) {
 			bool old = now - e->schema->loaded_at >= s->cfg.ttl;
-			if (old && !e->loading && !failed)
+			if (old && !e->loading && !failed && need != NX_SCHEMA_PEEK)
 				(void)start_load(s, e, r->source, &quiet);
 			show(s, e, now, ret);
 			return NX_OK;
 		}
+		if (need == NX_SCHEMA_PEEK)
+			return nx_fail(err, NX_E_NOT_FOUND, "Not loaded yet.");
 		if (failed && !e->loading) {
 			*err = e->error;
 			return err->code;
@@ -558,8 +560,6 @@ static enum nx_code ask(struct nx_schemas *s, struct entry *e, struct nx_request
 		enum nx_code c = NX_OK;
 		if (!e->loading)
 			c = start_load(s, e, r->source, err);
-		if (!c && need == NX_SCHEMA_PEEK)
-			return nx_fail(err, NX_E_NOT_FOUND, "Not loaded yet.");
 		if (!c)
 			c = wait_for(s, e, r, err);
 		if (c)

@@ -30,7 +30,7 @@ struct nx_schemas *nx_schemas_new(const struct nx_schemas_config *cfg, struct nx
 void nx_schemas_free(struct nx_schemas *s); /* NULL is fine */
 
 enum nx_schema_need {
-	NX_SCHEMA_PEEK, /* what is there; never waits. NOT_FOUND: nothing yet, a load has begun */
+	NX_SCHEMA_PEEK, /* what is there; never waits and asks no source. NOT_FOUND: nothing */
 	NX_SCHEMA_USE,  /* not older than ttl + maxStale; waits for a first load */
 	NX_SCHEMA_NEW,  /* loaded after the call */
 };

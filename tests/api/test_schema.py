@@ -256,18 +256,33 @@ def refresh_sees_what_was_made_before_it():
 
 @case
 def an_old_schema_is_shown_while_a_new_one_is_loaded():
-    file = sqlite_with("CREATE TABLE one(a);")
-    g = Gateway({"schema": {"ttl": 0.3}}, sources=[lite("s", file)])
-    eq({"one"}, set(tables(g, "s")))
-    db = sqlite3.connect(file)
-    db.execute("CREATE TABLE two(b)")
-    db.commit()
-    db.close()
+    proxy = servers.Proxy(servers.postgres().port)
+    g = Gateway({"schema": {"ttl": 0.3}}, sources=[servers.postgres().source("slow", port=proxy.port)])
+    tables(g, "slow")
     time.sleep(0.4)
-    r = g.get(path("s"))
-    eq((1, False), (r.data["total"], r.data["fresh"]), r)
-    until("the new one is there", lambda: set(tables(g, "s")) == {"one", "two"})
+    proxy.frozen.set()
+    n = loads(g)
+    for _ in range(3):
+        r = g.get(path("slow"))
+        eq((200, False, True), (r.status, r.data["fresh"], r.data["refreshing"]), r)
+    proxy.frozen.clear()
+    until("the new one is there", lambda: loads(g) == n + 1)
     g.close()
+    proxy.close()
+
+
+@case
+def a_schema_that_is_too_old_is_not_shown():
+    proxy = servers.Proxy(servers.postgres().port)
+    g = Gateway({"schema": {"ttl": 0.1, "maxStale": 0.1}}, sources=[servers.postgres().source("gone", port=proxy.port)])
+    tables(g, "gone")
+    proxy.refuse = True
+    proxy.cut()
+    time.sleep(0.3)
+    r = g.get(path("gone"))
+    check(r.status in (502, 503), "the source's error", r)
+    g.close()
+    proxy.close()
 
 
 @case
@@ -357,6 +372,89 @@ def types_without_a_catalog_say_so():
     eq(201, r.status, r)
     eq(501, gateway().get(path("snow")).status)
     gateway().delete("/api/v1/datasources/" + r.data["id"])
+
+
+# ---- advice [QV-005]
+
+def judge(g, sql, source="lite"):
+    r = g.post("/api/v1/query/validate", {"dataSource": source, "sql": sql})
+    eq(200, r.status, r)
+    return r.data
+
+
+@case
+def validate_knows_the_schema():
+    g = Gateway(sources=[sqlite_source()])
+    d = judge(g, "SELECT x.scor FROM tt AS x JOIN t ON t.nam = 1")
+    eq((True, [], []), (d["valid"], d["warnings"], d["errors"]))  # nothing cached: nothing asked
+    eq(0, loads(g))
+    tables(g, "lite")
+    d = judge(g, "SELECT x.scor, t.nam FROM t AS x, t, mny")
+    eq(False, d["valid"])
+    text = [e["message"] for e in d["errors"]]
+    check(any("mny" in m and "many" in m for m in text), "table", text)
+    check(any("scor" in m and "score" in m for m in text), "column by its alias", text)
+    check(any("nam in t" in m and "name" in m for m in text), "column by its table", text)
+    sql = "SELECT x.scor, t.nam FROM t AS x, t, mny"
+    for e in d["errors"]:
+        eq("UNDEFINED_OBJECT", e["code"])
+        at = e["details"]["position"]
+        check(sql[at:].startswith(e["details"]["token"]), "position", e)
+    d = judge(g, "SELECT nmae FROM t")
+    eq((True, ["name"]), (d["valid"], d["warnings"][0]["suggestions"]), d)
+    g.close()
+
+
+@case
+def an_old_schema_only_warns():
+    g = Gateway({"schema": {"ttl": 0}}, sources=[sqlite_source()])
+    tables(g, "lite")
+    d = judge(g, "SELECT t.nope FROM t")
+    eq((True, 1, []), (d["valid"], len(d["warnings"]), d["errors"]), d)
+    eq(("QV-005", []), (d["warnings"][0]["rule"], d["warnings"][0]["suggestions"]))
+    g.close()
+
+
+@case
+def good_statements_get_no_advice():
+    tables(gateway(), "lite")
+    for sql in ("SELECT * FROM t", "SELECT t.* FROM t", "SELECT main.t.id, x.ID FROM t, main.many x",
+                "SELECT a.id AS nam FROM t a JOIN many b ON a.id = b.id WHERE b.text LIKE 'nme' ORDER BY nam",
+                "WITH s AS (SELECT id AS nmae FROM t) SELECT s.nmae, nmae FROM s",
+                "SELECT q.scre FROM (SELECT score AS scre FROM t) q", "SELECT count(*) nme FROM t GROUP BY name",
+                "SELECT t.rowid FROM t", "SELECT name FROM sqlite_master", "SELECT T.Name FROM T",
+                "SELECT id FROM t UNION SELECT id FROM many", "SELECT json_extract(name, '$.nme') FROM t",
+                "SELECT x.id FROM t x WHERE EXISTS (SELECT 1 FROM many x WHERE x.text = 'a')",
+                "SELECT v.id FROM v", "SELECT (SELECT max(m.id) FROM many m) + t.id FROM t", "VALUES (1)", "SELECT 1"):
+        d = judge(gateway(), sql)
+        eq(([], []), (d["warnings"], [e for e in d["errors"] if e["code"] == "UNDEFINED_OBJECT"]), sql)
+
+
+@case
+def advice_for_other_dialects():
+    s = servers.postgres()
+    s.sql("""DROP TABLE IF EXISTS nxs_advice; DROP SEQUENCE IF EXISTS nxs_seq; CREATE TABLE nxs_advice("Mixed" int,
+        lower_case int, doc jsonb); CREATE SEQUENCE nxs_seq; GRANT SELECT ON nxs_advice, nxs_seq TO api""")
+    g = gateway()
+    eq(200, g.get(path("pg", "?refresh=true")).status)
+    for sql in ('SELECT a."Mixed", a.lower_case, (a.doc).x FROM public.nxs_advice a', "SELECT a.doc->>'lowercase' FROM nxs_advice a",
+                "SELECT c.relname FROM pg_class c", "SELECT a.ctid FROM nxs_advice a",
+                "SELECT x.n FROM generate_series(1, 2) AS x(n)", "SELECT a.lower_case::numeric FROM nxs_advice a"):
+        eq(([], []), (judge(g, sql, "pg")["warnings"], judge(g, sql, "pg")["errors"]), sql)
+    d = judge(g, "SELECT a.lowercase FROM nxs_advice a", "pg")
+    eq((False, True), (d["valid"], "lower_case" in d["errors"][0]["message"]), d)
+    d = judge(g, "SELECT last_value FROM nxs_seq", "pg")
+    eq((True, 1), (d["valid"], len(d["warnings"])), d)  # a sequence is not listed
+    d = judge(g, "SELECT a.x FROM pubic.nxs_advice a", "pg")
+    eq((True, ["nxs_advice"]), (d["valid"], d["warnings"][0]["suggestions"]), d)
+    s = servers.mariadb()
+    s.sql("DROP TABLE IF EXISTS nxs_advice; CREATE TABLE nxs_advice(`a b` int, c int)")
+    eq(200, g.get(path("maria", "?refresh=true")).status)
+    for sql in ("SELECT x.`a b`, nx.nxs_advice.c FROM nx.nxs_advice, nxs_advice x", "SELECT 1 FROM dual",
+                "SELECT t.table_name FROM information_schema.tables t"):
+        eq(([], []), (judge(g, sql, "maria")["warnings"], judge(g, sql, "maria")["errors"]), sql)
+    d = judge(g, "SELECT nxs_advice.d FROM nxs_advices, nxs_advice", "maria")
+    eq((False, 2), (d["valid"], len(d["errors"])), d)
 
 
 configure(sources=lambda: [sqlite_source(), servers.postgres().source("pg"), servers.mariadb().source("maria")])

@@ -1,42 +1,103 @@
 /* Judging, listing and cancelling queries; history. Ids of other people's queries answer 404. */
 #include "base/clock.h"
+#include "gate/advise.h"
 #include "gate/api/api.h"
+
+/* [QV-005] What the schema cannot hold is a warning; an error where the schema is fresh and whole. */
+static void put_advice(struct nx_buf *b, const struct nx_advice *a, bool as_error)
+{
+	struct nx_buf text;
+	nx_buf_init(&text, 4096);
+	nx_advice_text(a, &text);
+	if (as_error) {
+		struct nx_error e;
+		(void)nx_fail(&e, NX_E_UNDEFINED_OBJECT, NX_STR_FMT, NX_STR_ARG(nx_buf_str(&text)));
+		struct nx_str token = a->column.len ? a->column : a->table;
+		nx_error_at(&e, a->position, token.ptr, token.len);
+		nx_encode_error(&e, b);
+	} else {
+		nx_buf_puts(b, "{\"rule\":\"QV-005\",\"message\":");
+		nx_buf_put_json(b, nx_buf_str(&text));
+		nx_buf_printf(b, ",\"position\":%u,\"suggestions\":[", a->position);
+		for (uint32_t i = 0; i < a->nsuggestions; i++) {
+			if (i)
+				nx_buf_putc(b, ',');
+			nx_buf_put_json(b, a->suggestions[i]);
+		}
+		nx_buf_puts(b, "]}");
+	}
+	nx_buf_done(&text);
+}
+
+/* Those that are certain, or the others; how many. */
+static uint32_t put_advices(struct nx_buf *b, const struct nx_advice *all, uint32_t n, bool certain)
+{
+	uint32_t put = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		if (all[i].certain != certain)
+			continue;
+		if (put++)
+			nx_buf_putc(b, ',');
+		put_advice(b, &all[i], certain);
+	}
+	return put;
+}
+
+static void put_tables(struct nx_buf *b, const struct nx_verdict *v)
+{
+	nx_buf_puts(b, ",\"tables\":[");
+	for (uint32_t i = 0; i < v->ntables; i++) {
+		const struct nx_table_name *t = &v->tables[i];
+		static const char *const keys[] = { "catalog", "schema", "table" };
+		nx_buf_puts(b, i ? ",{" : "{");
+		bool any = false;
+		for (int k = 0; k < 3; k++) {
+			if (t->parts[k].len == 0)
+				continue;
+			nx_buf_printf(b, "%s\"%s\":", any ? "," : "", keys[k]);
+			nx_buf_put_json(b, t->parts[k]);
+			any = true;
+		}
+		nx_buf_putc(b, '}');
+	}
+	nx_buf_puts(b, "]");
+}
+
+static void put_verdict(struct nx_request *r, struct nx_buf *b)
+{
+	static const struct nx_verdict none;
+	struct nx_advice *advice = nx_arena_array(r->arena, NX_ADVICE_MAX, sizeof(*advice));
+	bool passed = r->err.code == NX_OK;
+	uint32_t n = passed && advice ? nx_advise(r, advice) : 0;
+	nx_buf_puts(b, "\"errors\":[");
+	bool valid = passed && put_advices(b, advice, n, true) == 0;
+	if (!passed)
+		nx_encode_error(&r->err, b);
+	nx_buf_puts(b, "],\"warnings\":[");
+	(void)put_advices(b, advice, n, false);
+	nx_buf_putc(b, ']');
+	put_tables(b, passed ? &r->verdict : &none);
+	if (passed)
+		nx_buf_printf(b, ",\"parameters\":%u", r->verdict.nparams);
+	nx_buf_printf(b, ",\"valid\":%s", valid ? "true" : "false");
+}
 
 enum nx_code nx_act_validate(struct nx_request *r)
 {
 	enum nx_code c = nx_step_resolve_source(r, r->args.source);
 	if (c)
 		return c;
-	c = nx_step_validate(r);
+	nx_error_clear(&r->err);
+	(void)nx_step_validate(r); /* a refusal is the answer */
 	struct nx_buf b;
 	nx_buf_init(&b, (size_t)4 << 20);
-	nx_buf_printf(&b, "{\"valid\":%s,\"dialect\":\"%s\",\"errors\":[", c ? "false" : "true",
-		      nx_dialect_name(r->source->type->dialect));
-	if (c)
-		nx_encode_error(&r->err, &b);
-	nx_buf_puts(&b, "],\"tables\":[");
-	for (uint32_t i = 0; !c && i < r->verdict.ntables; i++) {
-		const struct nx_table_name *t = &r->verdict.tables[i];
-		static const char *const keys[] = { "catalog", "schema", "table" };
-		nx_buf_puts(&b, i ? ",{" : "{");
-		bool any = false;
-		for (int k = 0; k < 3; k++) {
-			if (t->parts[k].len == 0)
-				continue;
-			nx_buf_printf(&b, "%s\"%s\":", any ? "," : "", keys[k]);
-			nx_buf_put_json(&b, t->parts[k]);
-			any = true;
-		}
-		nx_buf_putc(&b, '}');
-	}
-	nx_buf_puts(&b, "]");
-	if (!c)
-		nx_buf_printf(&b, ",\"parameters\":%u", r->verdict.nparams);
-	nx_buf_puts(&b, "}");
+	nx_buf_printf(&b, "{\"dialect\":\"%s\",", nx_dialect_name(r->source->type->dialect));
+	put_verdict(r, &b);
+	nx_buf_putc(&b, '}');
 	if (b.failed)
 		c = nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
 	else
-		nx_request_data(r, 200, nx_buf_str(&b)), c = NX_OK;
+		nx_request_data(r, 200, nx_buf_str(&b));
 	nx_buf_done(&b);
 	return c;
 }
