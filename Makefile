@@ -30,6 +30,7 @@ test: ## install what tests need, start own servers, run everything
 	@tools/engine.sh
 	@tools/pyarrow.sh
 	@tools/linters.sh
+	@tools/issuer.sh
 	@tests/run.py $(TESTS)
 
 check: build ## unit tests only
@@ -45,6 +46,7 @@ asan: ## the suite under AddressSanitizer and UBSan
 	@tools/setup.sh test
 	@tools/engine.sh
 	@tools/pyarrow.sh
+	@tools/issuer.sh
 	@tests/run.py --sanitize asan $(TESTS)
 
 tsan: ## the API tests under ThreadSanitizer

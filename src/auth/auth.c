@@ -6,6 +6,7 @@
 #include "store/store.h"
 
 #define SECRET_SETTING "auth.secret"
+#define START_WAIT (5 * NX_SEC) /* for an issuer's first keys */
 
 struct nx_auth {
 	bool off;
@@ -106,6 +107,44 @@ static bool copy(struct nx_str s, char **owned, struct nx_str *ret)
 	return *owned != NULL;
 }
 
+static const char *given(const char *s)
+{
+	return s && *s ? s : NULL;
+}
+
+/* The keys of somebody else. An issuer serves many: without a required audience or party, a token that it
+ * made out for another service would open this one. */
+static enum nx_code open_foreign(const struct nx_auth_config *cfg, struct nx_jwt_rules *r,
+				 struct nx_error *err)
+{
+	const char *file = given(cfg->public_key_file), *url = given(cfg->jwks_url);
+	if ((file ? 1 : 0) + (url ? 1 : 0) + (cfg->discovery ? 1 : 0) > 1)
+		return nx_fail(err, NX_E_CONFIG,
+			       "auth.publicKeyFile, auth.jwksUrl and auth.discovery exclude each "
+			       "other.");
+	if (file)
+		return nx_jwt_public_key(file, r, err);
+	if (!url && !cfg->discovery)
+		return NX_OK;
+	if (!cfg->issuer.len || (!cfg->audience.len && !given(cfg->parties)))
+		return nx_fail(err, NX_E_CONFIG,
+			       "An issuer's keys need auth.issuer, and auth.audience or "
+			       "auth.authorizedParties.");
+	struct nx_issuer_config c = {
+		.issuer = cfg->issuer,
+		.jwks_url = url,
+		.ca_file = given(cfg->ca_file),
+		.min_age = cfg->min_age_ms * NX_MS,
+		.max_age = cfg->max_age_ms * NX_MS,
+		.max_stale = cfg->max_stale_ms * NX_MS,
+		.cooldown = cfg->cooldown_ms * NX_MS,
+		.start_wait = START_WAIT,
+	};
+	if (c.min_age <= 0 || c.max_age < c.min_age)
+		return nx_fail(err, NX_E_CONFIG, "auth.jwksMaxAge is less than auth.jwksMinAge.");
+	return nx_issuer_open(&c, &r->foreign, err);
+}
+
 enum nx_code nx_auth_open(struct nx_store *store, const struct nx_auth_config *cfg,
 			  struct nx_auth **ret, struct nx_error *err)
 {
@@ -123,10 +162,12 @@ enum nx_code nx_auth_open(struct nx_store *store, const struct nx_auth_config *c
 		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	if (!c)
 		c = open_secret(store, cfg->secret, &a->rules.hmac, err);
-	if (!c && cfg->public_key_file)
-		c = nx_jwt_public_key(cfg->public_key_file, &a->rules, err);
+	if (!c)
+		c = nx_claim_map_init(&a->rules.map, cfg, err);
 	if (!c)
 		c = nx_keys_open(store, &a->keys, err);
+	if (!c && !cfg->off)
+		c = open_foreign(cfg, &a->rules, err);
 	if (c) {
 		nx_auth_free(a);
 		return c;
@@ -139,6 +180,8 @@ void nx_auth_free(struct nx_auth *a)
 {
 	if (!a)
 		return;
+	nx_issuer_free(a->rules.foreign);
+	nx_claim_map_done(&a->rules.map);
 	nx_hmac_free(a->rules.hmac);
 	EVP_PKEY_free(a->rules.public_key);
 	nx_token_cache_free(a->cache);
@@ -158,12 +201,24 @@ static enum nx_code check_token(struct nx_auth *a, struct nx_str token, int64_t 
 		return nx_token_refuse(err, "too long");
 	if (!nx_sha256(token, hash))
 		return nx_fail(err, NX_E_INTERNAL, "The token cannot be checked.");
-	if (nx_token_cache_get(a->cache, hash, now, ret))
+	uint64_t gen = a->rules.foreign ? nx_issuer_gen(a->rules.foreign) : 0;
+	if (nx_token_cache_get(a->cache, hash, now, gen, ret))
 		return NX_OK;
-	enum nx_code c = nx_jwt_verify(&a->rules, token, now, ret, err);
+	enum nx_code c = nx_jwt_verify(&a->rules, token, now, ret, &gen, err);
 	if (!c)
-		nx_token_cache_put(a->cache, hash, now, ret->expires - 1, ret);
+		nx_token_cache_put(a->cache, hash, now, ret->expires - 1, gen, ret);
 	return c;
+}
+
+bool nx_auth_may_wait(struct nx_auth *a)
+{
+	return a->rules.foreign && nx_issuer_may_wait(a->rules.foreign);
+}
+
+void nx_auth_wait(struct nx_auth *a, int64_t deadline)
+{
+	if (a->rules.foreign)
+		nx_issuer_wait(a->rules.foreign, deadline);
 }
 
 /* The credentials of "Bearer x", RFC 6750 2.1: one space, then no blank. */

@@ -1,9 +1,10 @@
 /* Who is calling: bearer tokens (JWT) and API keys, roles, and what they may do.
  *
- * Tokens: HS256 with our secret, and RS256, ES256 or EdDSA with one public key, chosen by the key.
- * Claims sub, role and exp are required; nbf, iss and aud are held to.
- * Verified tokens are cached by SHA-256 until they expire, so a repeated request costs a hash and a
- * look-up. Threads: any thread; the cache is sharded; nothing blocks on I/O after open. */
+ * Tokens: HS256 with our secret; RS256, RS384, RS512, ES256 or EdDSA with a public key of a file, or with
+ * the keys an issuer publishes (JWKS), which a thread of their own keeps fresh. Claims for subject and role,
+ * and exp, are required; nbf, iss and aud are held to. Verified tokens are cached by SHA-256 until they
+ * expire or the issuer's keys change, so a repeated request costs a hash and a look-up.
+ * Threads: any thread; the cache is sharded; only open and nx_auth_wait wait for the network. */
 #ifndef NX_AUTH_AUTH_H
 #define NX_AUTH_AUTH_H
 
@@ -36,7 +37,15 @@ struct nx_auth_config {
 	bool off;              /* everybody is admin "anonymous"; only on a loopback listener */
 	struct nx_str secret;  /* HS256, 32 bytes or more; empty: from the store, made on first use */
 	struct nx_str issuer, audience; /* empty: not checked; our own tokens carry "nexus" */
-	const char *public_key_file; /* PEM public key or certificate of a foreign issuer; NULL none */
+	/* A foreign issuer's keys: one of a PEM file, a JWKS address, or discovery at `issuer`. Texts may be
+	 * NULL or empty. */
+	const char *public_key_file;
+	const char *jwks_url;
+	bool discovery;
+	const char *ca_file; /* PEM for the issuer's TLS; empty: the system's */
+	int64_t min_age_ms, max_age_ms, max_stale_ms, cooldown_ms; /* of its keys; see issuer.c */
+	/* its claims: paths; allowed azp, by commas; "group=role; group=role" */
+	const char *subject_claim, *roles_claim, *parties, *role_map;
 	uint32_t leeway_s;     /* 0..300 */
 	uint32_t cache_max;    /* entries; 0: 10000 */
 };
@@ -47,10 +56,15 @@ void nx_auth_free(struct nx_auth *a);
 
 /* `authorization` is the whole header value ("Bearer ..."; a key may come as a bearer too), `api_key`
  * that of X-API-Key; one of them. UNAUTHENTICATED or TOKEN_EXPIRED otherwise; why goes to the
- * error's detail only. */
+ * error's detail only. FORBIDDEN: a good token that gives no role here. ISSUER_DOWN: its key is not there,
+ * and whether it is good cannot be said. */
 NX_NODISCARD enum nx_code nx_auth_check(struct nx_auth *a, struct nx_str authorization,
 					struct nx_str api_key, struct nx_principal *ret,
 					struct nx_error *err);
+/* After ISSUER_DOWN: are keys on their way, and is there room to wait for them? Never blocks. */
+NX_NODISCARD bool nx_auth_may_wait(struct nx_auth *a);
+/* Until they are there or are not coming, or the deadline. Blocks: on a worker only. Then check again. */
+void nx_auth_wait(struct nx_auth *a, int64_t deadline);
 /* Does the token's claim leave this data source in? */
 NX_NODISCARD bool nx_principal_sees(const struct nx_principal *p, struct nx_str source_name);
 bool nx_role_may(enum nx_role role, enum nx_right right);

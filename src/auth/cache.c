@@ -11,6 +11,7 @@
 struct entry {
 	uint8_t hash[NX_HASH_LEN];
 	int64_t until; /* 0: free */
+	uint64_t gen; /* key set it was checked with; 0: a key that does not change */
 	struct nx_principal who;
 };
 
@@ -65,7 +66,7 @@ static struct entry *set_of(struct nx_token_cache *c, const uint8_t *hash, struc
 }
 
 bool nx_token_cache_get(struct nx_token_cache *c, const uint8_t hash[NX_HASH_LEN], int64_t now,
-			struct nx_principal *ret)
+			uint64_t gen, struct nx_principal *ret)
 {
 	struct shard *sh;
 	struct entry *set = set_of(c, hash, &sh);
@@ -74,6 +75,8 @@ bool nx_token_cache_get(struct nx_token_cache *c, const uint8_t hash[NX_HASH_LEN
 	for (unsigned i = 0; i < WAYS && !hit; i++) {
 		if (set[i].until < now || memcmp(set[i].hash, hash, NX_HASH_LEN) != 0)
 			continue;
+		if (set[i].gen && set[i].gen != gen)
+			break; /* the key may be gone: check again */
 		*ret = set[i].who;
 		hit = true;
 	}
@@ -82,7 +85,7 @@ bool nx_token_cache_get(struct nx_token_cache *c, const uint8_t hash[NX_HASH_LEN
 }
 
 void nx_token_cache_put(struct nx_token_cache *c, const uint8_t hash[NX_HASH_LEN], int64_t now,
-			int64_t until, const struct nx_principal *p)
+			int64_t until, uint64_t gen, const struct nx_principal *p)
 {
 	if (until < now)
 		return;
@@ -100,6 +103,7 @@ void nx_token_cache_put(struct nx_token_cache *c, const uint8_t hash[NX_HASH_LEN
 	}
 	memcpy(at->hash, hash, NX_HASH_LEN);
 	at->until = until;
+	at->gen = gen;
 	at->who = *p;
 	pthread_mutex_unlock(&sh->lock);
 }

@@ -105,11 +105,11 @@ NX_TEST(claims_narrow)
 	struct nx_principal p;
 	struct nx_str c =
 		NX_STR("{\"sub\":\"x\",\"role\":\"admin\",\"exp\":9,\"sources\":[\"a\",\"b\"]}");
-	NX_EQ_I(NX_OK, nx_jwt_claims(&r, c, 1, a, &p, &err));
+	NX_EQ_I(NX_OK, nx_jwt_claims(&r, NULL, c, 1, a, &p, &err));
 	NX_CHECK(nx_principal_sees(&p, NX_STR("a")) && nx_principal_sees(&p, NX_STR("b")));
 	NX_CHECK(!nx_principal_sees(&p, NX_STR("c")) && !nx_principal_sees(&p, NX_STR("")));
 	c = NX_STR("{\"sub\":\"x\",\"role\":\"admin\",\"exp\":9,\"sources\":[]}");
-	NX_EQ_I(NX_OK, nx_jwt_claims(&r, c, 1, a, &p, &err));
+	NX_EQ_I(NX_OK, nx_jwt_claims(&r, NULL, c, 1, a, &p, &err));
 	NX_CHECK(p.narrowed && !nx_principal_sees(&p, NX_STR("a")));
 	static const char *const bad[] = { "\"a\"", "[1]", "{}", "null",
 					   "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]" };
@@ -118,7 +118,8 @@ NX_TEST(claims_narrow)
 		(void)snprintf(text, sizeof(text),
 			       "{\"sub\":\"x\",\"role\":\"admin\",\"exp\":9,\"sources\":%s}",
 			       bad[i]);
-		NX_EQ_I(NX_E_UNAUTHENTICATED, nx_jwt_claims(&r, nx_str(text), 1, a, &p, &err));
+		NX_EQ_I(NX_E_UNAUTHENTICATED,
+			nx_jwt_claims(&r, NULL, nx_str(text), 1, a, &p, &err));
 	}
 	nx_arena_free(a);
 }

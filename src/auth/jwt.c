@@ -1,8 +1,9 @@
 /* JSON Web Tokens, RFC 7519 with the advice of RFC 8725.
  *
- * Algorithms are rows of one table. A row names the kind of key it works with; a key carries its row
- * from the moment it is loaded, so a token can only pick a row that some key has, and never make a
- * public key serve as an HMAC secret. "none" is simply not a row. */
+ * Algorithms are rows of one table. A row names the kind of key it works with; a key carries the mask of
+ * its rows from the moment it is loaded, so a token can only pick a row that some key has. HS256 stands
+ * outside the table and knows our secret only: no public key can serve as an HMAC secret. "none" is simply
+ * not a row. */
 #include "auth/auth_int.h"
 
 #include <openssl/ec.h>
@@ -12,13 +13,11 @@
 
 #include "base/json.h"
 
-#define MAX_SUBJECT (sizeof(((struct nx_principal *)0)->name) - 1)
-
 struct nx_jwt_alg {
 	const char *name;
-	bool exact_head; /* our own tokens: {alg, typ} and nothing else */
-	bool (*verify)(const struct nx_jwt_rules *r, struct nx_str input, struct nx_str sig);
-	bool (*fits)(EVP_PKEY *key); /* NULL: not a public key algorithm */
+	bool (*verify)(EVP_PKEY *key, const EVP_MD *md, struct nx_str input, struct nx_str sig);
+	const EVP_MD *(*md)(void); /* NULL: the algorithm has its own */
+	bool (*fits)(EVP_PKEY *key);
 };
 
 enum nx_code nx_token_refuse(struct nx_error *err, const char *why)
@@ -29,15 +28,6 @@ enum nx_code nx_token_refuse(struct nx_error *err, const char *why)
 }
 
 /* ---- algorithms ---- */
-
-static bool verify_hs256(const struct nx_jwt_rules *r, struct nx_str input, struct nx_str sig)
-{
-	uint8_t mac[NX_HASH_LEN];
-	bool ok = r->hmac && sig.len == NX_HASH_LEN && nx_hmac(r->hmac, input, mac) &&
-		  CRYPTO_memcmp(mac, sig.ptr, NX_HASH_LEN) == 0;
-	nx_wipe(mac, sizeof(mac));
-	return ok;
-}
 
 static bool verify_public(EVP_PKEY *key, const EVP_MD *md, struct nx_str input,
 			  const unsigned char *sig, size_t len)
@@ -50,19 +40,13 @@ static bool verify_public(EVP_PKEY *key, const EVP_MD *md, struct nx_str input,
 	return ok;
 }
 
-static bool verify_rs256(const struct nx_jwt_rules *r, struct nx_str input, struct nx_str sig)
+static bool verify_plain(EVP_PKEY *key, const EVP_MD *md, struct nx_str input, struct nx_str sig)
 {
-	return verify_public(r->public_key, EVP_sha256(), input, (const unsigned char *)sig.ptr,
-			     sig.len);
-}
-
-static bool verify_eddsa(const struct nx_jwt_rules *r, struct nx_str input, struct nx_str sig)
-{
-	return verify_public(r->public_key, NULL, input, (const unsigned char *)sig.ptr, sig.len);
+	return verify_public(key, md, input, (const unsigned char *)sig.ptr, sig.len);
 }
 
 /* RFC 7518 3.4: the signature is r and s, 32 bytes each; libcrypto wants them as DER. */
-static bool verify_es256(const struct nx_jwt_rules *r, struct nx_str input, struct nx_str sig)
+static bool verify_es256(EVP_PKEY *key, const EVP_MD *md, struct nx_str input, struct nx_str sig)
 {
 	if (sig.len != 64)
 		return false;
@@ -75,7 +59,7 @@ static bool verify_es256(const struct nx_jwt_rules *r, struct nx_str input, stru
 		br = bs = NULL; /* es has them */
 		len = i2d_ECDSA_SIG(es, &der);
 	}
-	bool ok = len > 0 && verify_public(r->public_key, EVP_sha256(), input, der, (size_t)len);
+	bool ok = len > 0 && verify_public(key, md, input, der, (size_t)len);
 	OPENSSL_free(der);
 	BN_free(br);
 	BN_free(bs);
@@ -85,7 +69,8 @@ static bool verify_es256(const struct nx_jwt_rules *r, struct nx_str input, stru
 
 static bool fits_rsa(EVP_PKEY *k)
 {
-	return EVP_PKEY_is_a(k, "RSA") && EVP_PKEY_get_bits(k) >= 2048;
+	int bits = EVP_PKEY_get_bits(k);
+	return EVP_PKEY_is_a(k, "RSA") && bits >= 2048 && bits <= 8192;
 }
 
 static bool fits_p256(EVP_PKEY *k)
@@ -102,11 +87,39 @@ static bool fits_ed25519(EVP_PKEY *k)
 }
 
 static const struct nx_jwt_alg algs[] = {
-	{ "HS256", true, verify_hs256, NULL },
-	{ "RS256", false, verify_rs256, fits_rsa },
-	{ "ES256", false, verify_es256, fits_p256 },
-	{ "EdDSA", false, verify_eddsa, fits_ed25519 },
+	{ "RS256", verify_plain, EVP_sha256, fits_rsa },
+	{ "RS384", verify_plain, EVP_sha384, fits_rsa },
+	{ "RS512", verify_plain, EVP_sha512, fits_rsa },
+	{ "ES256", verify_es256, EVP_sha256, fits_p256 },
+	{ "EdDSA", verify_plain, NULL, fits_ed25519 },
+	{ "Ed25519", verify_plain, NULL, fits_ed25519 }, /* RFC 9864 2.2 */
 };
+
+static bool alg_by_name(struct nx_str name, uint32_t *ret)
+{
+	for (uint32_t i = 0; i < NX_COUNTOF(algs); i++) {
+		if (nx_str_is(name, algs[i].name)) {
+			*ret = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+uint32_t nx_jwt_alg_bit(struct nx_str name)
+{
+	uint32_t i;
+	return alg_by_name(name, &i) ? 1u << i : 0;
+}
+
+uint32_t nx_jwt_algs(EVP_PKEY *key)
+{
+	uint32_t mask = 0;
+	for (uint32_t i = 0; i < NX_COUNTOF(algs); i++)
+		if (algs[i].fits(key))
+			mask |= 1u << i;
+	return mask;
+}
 
 static int no_password(char *buf, int size, int rw, void *arg)
 {
@@ -132,162 +145,58 @@ enum nx_code nx_jwt_public_key(const char *path, struct nx_jwt_rules *r, struct 
 	if (!key)
 		return nx_fail(err, NX_E_CONFIG,
 			       "The public key file holds no PEM public key or certificate.");
-	for (size_t i = 0; i < NX_COUNTOF(algs); i++) {
-		if (!algs[i].fits || !algs[i].fits(key))
-			continue;
+	r->public_algs = nx_jwt_algs(key);
+	if (r->public_algs) {
 		r->public_key = key;
-		r->public_alg = &algs[i];
 		return NX_OK;
 	}
 	EVP_PKEY_free(key);
 	return nx_fail(err, NX_E_CONFIG,
-		       "The public key must be RSA of 2048 bits or more, EC P-256 or Ed25519.");
+		       "The public key must be RSA of 2048 to 8192 bits, EC P-256 or Ed25519.");
 }
 
 /* ---- head ---- */
 
-/* Every member must be known: `crit`, `jku`, `jwk`, `x5u` and the like would be instructions we do
- * not follow, and ignoring them is how verifiers get fooled. Duplicates fail in the JSON parser. */
-enum nx_code nx_jwt_head(struct nx_str json, struct nx_arena *a, const struct nx_jwt_alg **ret,
+/* Which kind of token, RFC 8725 3.11: an ID or access token, not one that means something else. */
+static bool known_type(struct nx_str typ)
+{
+	return nx_str_ieq(typ, NX_STR("JWT")) || nx_str_ieq(typ, NX_STR("at+jwt")) ||
+	       nx_str_ieq(typ, NX_STR("application/at+jwt"));
+}
+
+/* Our own tokens have exactly alg and typ. Issuers put what they like beside: thumbprints, key URLs, even
+ * keys. RFC 7515 4 has unknown members ignored, and nothing here ever follows one: a key comes from the
+ * key set or the file, or not at all. Only `crit` asks for understanding (4.1.11), and none is given.
+ * Duplicates fail in the JSON parser. */
+enum nx_code nx_jwt_head(struct nx_str json, struct nx_arena *a, struct nx_jwt_head *ret,
 			 struct nx_error *err)
-{
-	const struct nx_json *o, *alg = NULL, *typ = NULL, *kid = NULL;
-	if (nx_json_parse(json, a, &o, NULL) != NX_OK || o->kind != NX_JSON_OBJECT)
-		return nx_token_refuse(err, "the head is not a JSON object");
-	for (const struct nx_json *m = o->first; m; m = m->next) {
-		if (m->kind != NX_JSON_STRING)
-			return nx_token_refuse(err, "a head member is not a string");
-		if (nx_str_is(m->key, "alg"))
-			alg = m;
-		else if (nx_str_is(m->key, "typ"))
-			typ = m;
-		else if (nx_str_is(m->key, "kid"))
-			kid = m;
-		else
-			return nx_token_refuse(err, "the head has an unknown member");
-	}
-	if (!alg)
-		return nx_token_refuse(err, "the head has no alg");
-	for (size_t i = 0; i < NX_COUNTOF(algs); i++) {
-		if (!nx_str_is(alg->text, algs[i].name))
-			continue;
-		if ((typ && !nx_str_is(typ->text, "JWT")) || (algs[i].exact_head && (!typ || kid)))
-			return nx_token_refuse(err, "the head is not exactly that of a JWT");
-		*ret = &algs[i];
-		return NX_OK;
-	}
-	return nx_token_refuse(err, "the algorithm is not known");
-}
-
-/* ---- claims ---- */
-
-/* NumericDate, RFC 7519 2: seconds, a fraction allowed and cut. */
-static bool date_of(const struct nx_json *v, int64_t *ret)
-{
-	double d;
-	if (!v || v->kind != NX_JSON_NUMBER || !nx_str_to_f64(v->text, &d) ||
-	    !(d >= 0 && d <= 253402300799.0)) /* the end of year 9999 */
-		return false;
-	*ret = (int64_t)d;
-	return true;
-}
-
-static bool has_audience(const struct nx_json *v, struct nx_str want)
-{
-	if (v && v->kind == NX_JSON_STRING)
-		return nx_str_eq(v->text, want);
-	if (v && v->kind == NX_JSON_ARRAY)
-		for (const struct nx_json *m = v->first; m; m = m->next)
-			if (m->kind == NX_JSON_STRING && nx_str_eq(m->text, want))
-				return true;
-	return false;
-}
-
-static bool name_hash(struct nx_str name, uint64_t *ret)
-{
-	uint8_t hash[NX_HASH_LEN];
-	if (!nx_sha256(name, hash))
-		return false;
-	memcpy(ret, hash, sizeof(*ret));
-	return true;
-}
-
-bool nx_principal_sees(const struct nx_principal *p, struct nx_str source_name)
-{
-	uint64_t h;
-	if (!p->narrowed)
-		return true;
-	if (!name_hash(source_name, &h))
-		return false;
-	for (uint8_t i = 0; i < p->nsources; i++)
-		if (p->sources[i] == h)
-			return true;
-	return false;
-}
-
-/* Absent: not narrowed. False: not an array of at most 16 texts. */
-static bool read_sources(const struct nx_json *v, struct nx_principal *p)
-{
-	if (!v)
-		return true;
-	if (v->kind != NX_JSON_ARRAY || v->count > NX_TOKEN_SOURCES)
-		return false;
-	p->narrowed = true;
-	for (const struct nx_json *m = v->first; m; m = m->next)
-		if (m->kind != NX_JSON_STRING || !name_hash(m->text, &p->sources[p->nsources++]))
-			return false;
-	return true;
-}
-
-bool nx_principal_name(struct nx_principal *p, struct nx_str name)
-{
-	uint8_t hash[NX_HASH_LEN];
-	if (name.len == 0 || name.len > MAX_SUBJECT || nx_utf8_check(name) != name.len)
-		return false;
-	for (size_t i = 0; i < name.len; i++)
-		if ((unsigned char)name.ptr[i] < 0x20 || name.ptr[i] == 0x7f)
-			return false;
-	/* owners are compared by id: a weak hash would let a chosen subject collide with another */
-	if (!nx_sha256(name, hash))
-		return false;
-	memcpy(p->name, name.ptr, name.len);
-	memset(p->name + name.len, 0, sizeof(p->name) - name.len);
-	memcpy(&p->id, hash, sizeof(p->id));
-	return true;
-}
-
-enum nx_code nx_jwt_claims(const struct nx_jwt_rules *r, struct nx_str json, int64_t now,
-			   struct nx_arena *a, struct nx_principal *ret, struct nx_error *err)
 {
 	const struct nx_json *o;
 	if (nx_json_parse(json, a, &o, NULL) != NX_OK || o->kind != NX_JSON_OBJECT)
-		return nx_token_refuse(err, "the payload is not a JSON object");
-	const struct nx_json *sub = nx_json_get(o, "sub"), *role = nx_json_get(o, "role");
-	const struct nx_json *nbf = nx_json_get(o, "nbf"), *iss = nx_json_get(o, "iss");
-	struct nx_principal p = { .role = NX_ROLE_AGENT };
-	int64_t exp, from = 0, leeway = r->leeway_s;
-	if (!date_of(nx_json_get(o, "exp"), &exp) || (nbf && !date_of(nbf, &from)))
-		return nx_token_refuse(err, "exp is missing, or exp or nbf is not a date");
-	if (!sub || sub->kind != NX_JSON_STRING || !nx_principal_name(&p, sub->text))
-		return nx_token_refuse(err, "sub is missing or not usable");
-	/* names of API keys and of the open door are not for tokens to take */
-	if (nx_str_starts(sub->text, NX_STR("key:")) || nx_str_is(sub->text, "anonymous"))
-		return nx_token_refuse(err, "sub is reserved");
-	if (!role || role->kind != NX_JSON_STRING || !nx_role_by_name(role->text, &p.role))
-		return nx_token_refuse(err, "role is missing or not known");
-	if (!read_sources(nx_json_get(o, "sources"), &p))
-		return nx_token_refuse(err, "sources is not an array of at most 16 names");
-	if (r->issuer.len &&
-	    (!iss || iss->kind != NX_JSON_STRING || !nx_str_eq(iss->text, r->issuer)))
-		return nx_token_refuse(err, "the issuer is another");
-	if (r->audience.len && !has_audience(nx_json_get(o, "aud"), r->audience))
-		return nx_token_refuse(err, "the audience is another");
-	if (now < from - leeway)
-		return nx_token_refuse(err, "the token is not valid yet");
-	if (now >= exp + leeway)
-		return nx_fail(err, NX_E_TOKEN_EXPIRED, "The token has expired.");
-	p.expires = exp + leeway;
-	*ret = p;
+		return nx_token_refuse(err, "the head is not a JSON object");
+	const struct nx_json *alg = nx_json_get(o, "alg"), *typ = nx_json_get(o, "typ"),
+			     *kid = nx_json_get(o, "kid");
+	if (nx_json_get(o, "crit"))
+		return nx_token_refuse(err, "the head has crit");
+	if (!alg || alg->kind != NX_JSON_STRING)
+		return nx_token_refuse(err, "the head has no alg");
+	if ((typ && typ->kind != NX_JSON_STRING) || (kid && kid->kind != NX_JSON_STRING))
+		return nx_token_refuse(err, "typ or kid is not a string");
+	struct nx_jwt_head h = { .own = nx_str_is(alg->text, "HS256") };
+	if (h.own) {
+		if (!typ || !nx_str_is(typ->text, "JWT") || o->count != 2)
+			return nx_token_refuse(err, "the head is not exactly that of a JWT");
+	} else {
+		if (!alg_by_name(alg->text, &h.alg))
+			return nx_token_refuse(err, "the algorithm is not known");
+		if (typ && !known_type(typ->text))
+			return nx_token_refuse(err, "another type of token");
+		if (kid && (kid->text.len == 0 || kid->text.len > NX_KID_MAX))
+			return nx_token_refuse(err, "kid is empty or too long");
+		if (kid)
+			h.kid = kid->text;
+	}
+	*ret = h;
 	return NX_OK;
 }
 
@@ -307,11 +216,61 @@ static bool split(struct nx_str token, struct nx_str part[3])
 	return part[0].len && part[1].len && part[2].len && !memchr(part[2].ptr, '.', part[2].len);
 }
 
+static bool own_signature(const struct nx_jwt_rules *r, struct nx_str input, struct nx_str sig)
+{
+	uint8_t mac[NX_HASH_LEN];
+	bool ok = r->hmac && sig.len == NX_HASH_LEN && nx_hmac(r->hmac, input, mac) &&
+		  CRYPTO_memcmp(mac, sig.ptr, NX_HASH_LEN) == 0;
+	nx_wipe(mac, sizeof(mac));
+	return ok;
+}
+
+static bool signature(EVP_PKEY *key, const struct nx_jwt_head *h, struct nx_str input,
+		      struct nx_str sig)
+{
+	const struct nx_jwt_alg *alg = &algs[h->alg];
+	return alg->verify(key, alg->md ? alg->md() : NULL, input, sig);
+}
+
+/* By a key of the issuer. One that is not known may have come since the set was fetched. */
+static enum nx_code foreign_signature(struct nx_issuer *is, const struct nx_jwt_head *h,
+				      struct nx_str input, struct nx_str sig, uint64_t *ret_gen,
+				      struct nx_error *err)
+{
+	struct nx_jwks *set = nx_issuer_keys(is);
+	const struct nx_jwk *k = set ? nx_jwks_find(set, h->kid, 1u << h->alg) : NULL;
+	enum nx_code c = NX_OK;
+	if (!k && (nx_issuer_want(is) || !set))
+		c = nx_fail(err, NX_E_ISSUER_DOWN, "The keys of the token issuer are not there.");
+	else if (!k)
+		c = nx_token_refuse(err, "no key of the issuer has that kid and algorithm");
+	else if (!signature(k->key, h, input, sig))
+		c = nx_token_refuse(err, "the signature does not fit the issuer's key");
+	else
+		*ret_gen = set->gen;
+	nx_jwks_unref(set);
+	return c;
+}
+
+static enum nx_code check_signature(const struct nx_jwt_rules *r, const struct nx_jwt_head *h,
+				    struct nx_str input, struct nx_str sig, uint64_t *ret_gen,
+				    struct nx_error *err)
+{
+	if (!h->own && r->foreign)
+		return foreign_signature(r->foreign, h, input, sig, ret_gen, err);
+	bool ok =
+		h->own ? own_signature(r, input, sig)
+		       : (r->public_algs >> h->alg & 1) && signature(r->public_key, h, input, sig);
+	*ret_gen = 0;
+	return ok ? NX_OK : nx_token_refuse(err, "the signature does not fit a key of ours");
+}
+
 enum nx_code nx_jwt_verify(const struct nx_jwt_rules *r, struct nx_str token, int64_t now,
-			   struct nx_principal *ret, struct nx_error *err)
+			   struct nx_principal *ret, uint64_t *ret_gen, struct nx_error *err)
 {
 	struct nx_str part[3];
-	const struct nx_jwt_alg *alg = NULL;
+	struct nx_jwt_head head;
+	uint64_t gen = 0;
 	unsigned char sig[1024]; /* RSA of 8192 bits */
 	if (token.len > NX_TOKEN_MAX)
 		return nx_token_refuse(err, "too long");
@@ -330,18 +289,19 @@ enum nx_code nx_jwt_verify(const struct nx_jwt_rules *r, struct nx_str token, in
 		c = nx_token_refuse(err, "not base64url");
 		goto out;
 	}
-	c = nx_jwt_head(nx_strn((char *)text, (size_t)n), a, &alg, err);
+	c = nx_jwt_head(nx_strn((char *)text, (size_t)n), a, &head, err);
 	if (c)
 		goto out;
-	struct nx_str input = nx_strn(token.ptr, part[0].len + 1 + part[1].len);
-	if ((alg->fits && alg != r->public_alg) ||
-	    !alg->verify(r, input, nx_strn((char *)sig, (size_t)nsig))) {
-		c = nx_token_refuse(err, "the signature does not fit a key of ours");
+	c = check_signature(r, &head, nx_strn(token.ptr, part[0].len + 1 + part[1].len),
+			    nx_strn((char *)sig, (size_t)nsig), &gen, err);
+	if (c)
 		goto out;
-	}
 	n = nx_b64url_decode(part[1], text);
 	c = n < 0 ? nx_token_refuse(err, "not base64url")
-		  : nx_jwt_claims(r, nx_strn((char *)text, (size_t)n), now, a, ret, err);
+		  : nx_jwt_claims(r, head.own ? NULL : &r->map, nx_strn((char *)text, (size_t)n),
+				  now, a, ret, err);
+	if (!c)
+		*ret_gen = gen;
 out:
 	nx_arena_free(a);
 	return c;

@@ -117,9 +117,19 @@ static enum nx_code open_auth(struct nx_gateway *gw, struct nx_error *err)
 		.issuer = nx_str(nx_opt_str(o, "auth.issuer", "")),
 		.audience = nx_str(nx_opt_str(o, "auth.audience", "")),
 		.leeway_s = 30,
+		.public_key_file = nx_opt_str(o, "auth.publicKeyFile", ""),
+		.jwks_url = nx_opt_str(o, "auth.jwksUrl", ""),
+		.discovery = nx_opt_bool(o, "auth.discovery", false),
+		.ca_file = nx_opt_str(o, "auth.caFile", ""),
+		.min_age_ms = nx_opt_ms(o, "auth.jwksMinAge", 0),
+		.max_age_ms = nx_opt_ms(o, "auth.jwksMaxAge", 0),
+		.max_stale_ms = nx_opt_ms(o, "auth.jwksMaxStale", 0),
+		.cooldown_ms = nx_opt_ms(o, "auth.jwksCooldown", 0),
+		.subject_claim = nx_opt_str(o, "auth.subjectClaim", ""),
+		.roles_claim = nx_opt_str(o, "auth.rolesClaim", ""),
+		.role_map = nx_opt_str(o, "auth.roleMap", ""),
+		.parties = nx_opt_str(o, "auth.authorizedParties", ""),
 	};
-	const char *pem = nx_opt_str(o, "auth.publicKeyFile", "");
-	a.public_key_file = *pem ? pem : NULL;
 	if (a.off && !loopback_only(nx_opt_str(o, "http.listen", "")))
 		return nx_fail(err, NX_E_CONFIG,
 			       "auth.mode off is only allowed on loopback addresses, not on %s.",

@@ -158,6 +158,7 @@ enum nx_code nx_guard_arrive(struct nx_request *r)
 {
 	struct nx_guard *g = r->gw->guard;
 	struct nx_rate rate;
+	r->unrecorded = false; /* it may come here twice: see wait_for_keys in steps.c */
 	r->client = g->any_proxies ? real_client(g, r) : r->http->peer;
 	if (!nx_ratelimit_on(g->addresses) || nx_ratelimit_quiet(g->addresses, r->started) ||
 	    nx_ratelimit_ready(g->addresses, address_key(r), r->started, &rate))
@@ -169,6 +170,8 @@ void nx_guard_failed(struct nx_request *r)
 {
 	const struct nx_guard *g = r->gw->guard;
 	struct nx_rate rate;
+	/* the issuer's fault and said in the log once; anybody could fill the disk with it */
+	r->unrecorded = r->err.code == NX_E_ISSUER_DOWN;
 	/* a proof that has merely run out is no guess */
 	if (nx_ratelimit_on(g->addresses) && r->err.code == NX_E_UNAUTHENTICATED &&
 	    !nx_ratelimit_take(g->addresses, address_key(r), r->started, &rate))

@@ -617,6 +617,14 @@ static enum nx_code prepare(struct nx_request *r)
 	return NX_OK;
 }
 
+/* The token's key is on its way from the issuer: wait for it, outside the workers' budget. */
+static enum nx_code wait_for_keys(struct nx_request *r)
+{
+	nx_job_stalled(&r->job);
+	nx_auth_wait(r->gw->auth, nx_now() + 8 * NX_SEC);
+	return step_authenticate(r);
+}
+
 /* A worker without a connection: what is too long for the loop. */
 static void run_work(struct nx_job *j)
 {
@@ -627,6 +635,8 @@ static void run_work(struct nx_job *j)
 	if (nx_request_gone(r, &gone)) {
 		r->err = gone;
 		c = gone.code;
+	} else if (!r->who.name[0] && r->route->right != NX_RIGHT_NONE && (c = wait_for_keys(r))) {
+		/* not known who it is */
 	} else if (r->route->kind == NX_ROUTE_QUERY) {
 		/* a large body: prepare here, then stand in the source's queue */
 		nx_job_end(j, NX_CONN_CLEAN);
@@ -664,11 +674,17 @@ enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx)
 	enum nx_code c = step_parse(r);
 	if (!c)
 		c = step_authenticate(r);
-	if (!c && r->route->kind == NX_ROUTE_LOOP) {
+	bool later = c == NX_E_ISSUER_DOWN && nx_auth_may_wait(gw->auth);
+	if (later)
+		c = NX_OK;
+	else if (c == NX_E_ISSUER_DOWN)
+		c = step_authenticate(r); /* they may have come in this moment */
+	if (!c && !later && r->route->kind == NX_ROUTE_LOOP) {
 		c = step_body(r);
 		if (!c)
 			c = r->route->act(r);
-	} else if (!c && r->route->kind == NX_ROUTE_QUERY && r->http->body.len <= LOOP_BODY) {
+	} else if (!c && !later && r->route->kind == NX_ROUTE_QUERY &&
+		   r->http->body.len <= LOOP_BODY) {
 		c = prepare(r);
 		if (!c)
 			return NX_HTTP_LENT;
