@@ -36,6 +36,59 @@ bool nx_role_may(enum nx_role role, enum nx_right right)
 	return role < NX_ROLE_COUNT && (unsigned)right < 32 && (roles[role].rights >> right & 1);
 }
 
+/* A token or key for some sources administers nothing, and sees nothing that tells of the others. */
+#define NOT_NARROWED (MAY(EDIT_SOURCES) | MAY(EDIT_KEYS) | MAY(SEE_ALL_QUERIES) | MAY(METRICS))
+
+bool nx_principal_may(const struct nx_principal *p, enum nx_right right)
+{
+	unsigned without = p->without | (p->narrowed ? NOT_NARROWED : 0);
+	return nx_role_may(p->role, right) && !(without >> right & 1);
+}
+
+static const char *const scopes[] = {
+	[NX_RIGHT_QUERY] = "query",
+	[NX_RIGHT_SEE_SOURCES] = "sources",
+	[NX_RIGHT_SEE_ALL_QUERIES] = "queries",
+	[NX_RIGHT_TEST_SOURCES] = "test",
+	[NX_RIGHT_EDIT_SOURCES] = "edit",
+	[NX_RIGHT_METRICS] = "metrics",
+};
+
+bool nx_scope_by_name(struct nx_str s, enum nx_right *ret)
+{
+	for (size_t i = 0; i < NX_COUNTOF(scopes); i++) {
+		if (scopes[i] && nx_str_is(s, scopes[i])) {
+			*ret = (enum nx_right)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+void nx_issue_write(const struct nx_issue *q, struct nx_buf *b)
+{
+	bool any = false;
+	if (q->scopes)
+		nx_buf_puts(b, ",\"scopes\":[");
+	for (size_t i = 0; i < NX_COUNTOF(scopes); i++) {
+		if (!scopes[i] || !(q->scopes >> i & 1))
+			continue;
+		nx_buf_printf(b, "%s\"%s\"", any ? "," : "", scopes[i]);
+		any = true;
+	}
+	if (q->scopes)
+		nx_buf_putc(b, ']');
+	if (!q->narrowed)
+		return;
+	nx_buf_puts(b, ",\"sources\":[");
+	for (uint32_t i = 0; i < q->nsources; i++) {
+		if (i)
+			nx_buf_putc(b, ',');
+		nx_buf_put_json(b, q->sources[i]);
+	}
+	nx_buf_putc(b, ']');
+}
+
 const char *nx_role_name(enum nx_role r)
 {
 	return r < NX_ROLE_COUNT ? roles[r].name : "unknown";
@@ -261,16 +314,16 @@ enum nx_code nx_auth_check(struct nx_auth *a, struct nx_str authorization, struc
 
 /* ---- issue ---- */
 
-enum nx_code nx_auth_issue_jwt(struct nx_auth *a, struct nx_str subject, enum nx_role role,
-			       uint32_t ttl_s, char ret[1024], struct nx_error *err)
+enum nx_code nx_auth_issue_jwt(struct nx_auth *a, const struct nx_issue *q, char ret[1024],
+			       struct nx_error *err)
 {
 	struct nx_principal p;
-	if (ttl_s == 0)
+	if (q->ttl_s == 0)
 		return nx_fail(err, NX_E_BAD_VALUE, "A token must expire.");
-	if (role >= NX_ROLE_COUNT)
+	if (q->role >= NX_ROLE_COUNT)
 		return nx_fail(err, NX_E_BAD_VALUE, "The role is not known.");
-	if (!nx_principal_name(&p, subject) || nx_str_starts(subject, NX_STR("key:")) ||
-	    nx_str_is(subject, "anonymous"))
+	if (!nx_principal_name(&p, q->name) || nx_str_starts(q->name, NX_STR("key:")) ||
+	    nx_str_is(q->name, "anonymous"))
 		return nx_fail(err, NX_E_BAD_VALUE,
 			       "The subject must have 1 to 127 bytes, no control "
 			       "characters, and not be reserved.");
@@ -282,19 +335,31 @@ enum nx_code nx_auth_issue_jwt(struct nx_auth *a, struct nx_str subject, enum nx
 	nx_buf_puts(&b, ",\"aud\":");
 	nx_buf_put_json(&b, a->rules.audience.len ? a->rules.audience : NX_STR("nexus"));
 	nx_buf_puts(&b, ",\"sub\":");
-	nx_buf_put_json(&b, subject);
-	nx_buf_printf(&b, ",\"role\":\"%s\",\"iat\":%lld,\"exp\":%lld}", nx_role_name(role),
-		      (long long)now, (long long)(now + ttl_s));
+	nx_buf_put_json(&b, q->name);
+	nx_buf_printf(&b, ",\"role\":\"%s\",\"iat\":%lld,\"exp\":%lld", nx_role_name(q->role),
+		      (long long)now, (long long)(now + q->ttl_s));
+	nx_issue_write(q, &b);
+	nx_buf_putc(&b, '}');
 	enum nx_code c = b.failed ? nx_fail(err, NX_E_BAD_VALUE, "The token would be too long.")
 				  : nx_jwt_sign(a->rules.hmac, nx_buf_str(&b), ret, 1024, err);
 	nx_buf_done(&b);
 	return c;
 }
 
-enum nx_code nx_auth_issue_key(struct nx_auth *a, struct nx_str name, enum nx_role role,
-			       uint32_t ttl_s, char ret[80], struct nx_error *err)
+enum nx_code nx_auth_issue_key(struct nx_auth *a, const struct nx_issue *q, char ret[80],
+			       struct nx_error *err)
 {
-	return nx_keys_issue(a->keys, name, role, ttl_s, ret, err);
+	return nx_keys_issue(a->keys, q, ret, err);
+}
+
+int64_t nx_auth_key_used(struct nx_auth *a, struct nx_str prefix)
+{
+	return nx_keys_used(a->keys, prefix);
+}
+
+void nx_auth_flush(struct nx_auth *a)
+{
+	nx_keys_flush(a->keys);
 }
 
 enum nx_code nx_auth_revoke_key(struct nx_auth *a, struct nx_str id, struct nx_error *err)

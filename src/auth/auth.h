@@ -27,7 +27,8 @@ struct nx_principal {
 	enum nx_role role;
 	int64_t expires;  /* Unix seconds, leeway included; 0 never */
 	uint64_t id;      /* stable hash of name, for comparing owners */
-	/* claim `sources` of a token: only these data sources, and no administration */
+	uint32_t without; /* mask of 1 << enum nx_right: rights of the role that it has not */
+	/* `sources` of a token or key: only these data sources, and no administration */
 	bool narrowed;
 	uint8_t nsources;
 	uint64_t sources[NX_TOKEN_SOURCES]; /* hashes of names */
@@ -68,14 +69,33 @@ void nx_auth_wait(struct nx_auth *a, int64_t deadline);
 /* Does the token's claim leave this data source in? */
 NX_NODISCARD bool nx_principal_sees(const struct nx_principal *p, struct nx_str source_name);
 bool nx_role_may(enum nx_role role, enum nx_right right);
+/* What the role may, less what the token's or key's scopes and sources leave out. */
+bool nx_principal_may(const struct nx_principal *p, enum nx_right right);
 const char *nx_role_name(enum nx_role r);
 NX_NODISCARD bool nx_role_by_name(struct nx_str s, enum nx_role *ret);
 
-/* Issues. The text is written to `ret` (caller wipes); ttl_s 0: never expires (keys only). */
-NX_NODISCARD enum nx_code nx_auth_issue_jwt(struct nx_auth *a, struct nx_str subject, enum nx_role role,
-					    uint32_t ttl_s, char ret[1024], struct nx_error *err);
-NX_NODISCARD enum nx_code nx_auth_issue_key(struct nx_auth *a, struct nx_str name, enum nx_role role,
-					    uint32_t ttl_s, char ret[80], struct nx_error *err);
+/* What a key or token is issued for. */
+struct nx_issue {
+	struct nx_str name; /* of the key; subject of the token */
+	enum nx_role role;
+	uint32_t ttl_s;     /* 0: never expires (keys only) */
+	uint32_t scopes;    /* mask of 1 << enum nx_right; 0: all that the role may */
+	bool narrowed;      /* to these sources, by name */
+	uint32_t nsources;
+	struct nx_str sources[NX_TOKEN_SOURCES];
+};
+
+/* The scope's right; false: there is none of that name. Issuing keys is no scope: it would give all others. */
+NX_NODISCARD bool nx_scope_by_name(struct nx_str s, enum nx_right *ret);
+/* Issues. The text is written to `ret` (caller wipes). */
+NX_NODISCARD enum nx_code nx_auth_issue_jwt(struct nx_auth *a, const struct nx_issue *q, char ret[1024],
+					    struct nx_error *err);
+NX_NODISCARD enum nx_code nx_auth_issue_key(struct nx_auth *a, const struct nx_issue *q, char ret[80],
+					    struct nx_error *err);
+/* When a key was last used, Unix seconds; 0: not since it was issued, or not known. */
+int64_t nx_auth_key_used(struct nx_auth *a, struct nx_str prefix);
+/* Writes the times of last use that have changed to the store. Blocks; called now and then by one thread. */
+void nx_auth_flush(struct nx_auth *a);
 /* Works at once, also for requests with the key in flight. NOT_FOUND when there is none. */
 NX_NODISCARD enum nx_code nx_auth_revoke_key(struct nx_auth *a, struct nx_str id, struct nx_error *err);
 

@@ -14,6 +14,8 @@
 #include "nexus/arena.h"
 #include "nexus/buf.h"
 
+struct nx_json;
+
 #define NX_TOKEN_MAX 8192 /* bytes of a whole token */
 #define NX_HASH_LEN 32
 
@@ -196,10 +198,16 @@ NX_NODISCARD enum nx_code nx_keys_open(struct nx_store *store, struct nx_keys **
 void nx_keys_free(struct nx_keys *k);
 NX_NODISCARD enum nx_code nx_keys_check(struct nx_keys *k, struct nx_str key, int64_t now,
 					struct nx_principal *ret, struct nx_error *err);
-NX_NODISCARD enum nx_code nx_keys_issue(struct nx_keys *k, struct nx_str name, enum nx_role role,
-					uint32_t ttl_s, char ret[80], struct nx_error *err);
+NX_NODISCARD enum nx_code nx_keys_issue(struct nx_keys *k, const struct nx_issue *q, char ret[80],
+					struct nx_error *err);
+int64_t nx_keys_used(struct nx_keys *k, struct nx_str prefix);
+void nx_keys_flush(struct nx_keys *k);
 NX_NODISCARD enum nx_code nx_keys_revoke(struct nx_keys *k, struct nx_str id, struct nx_error *err);
 
+/* Reads `scopes` and `sources` of an object, each an array of texts when there; false: it is not. */
+NX_NODISCARD bool nx_principal_narrow(const struct nx_json *o, struct nx_principal *p);
+/* Appends them as members, each with a comma before it. */
+void nx_issue_write(const struct nx_issue *q, struct nx_buf *b);
 /* Fills name and id. */
 NX_NODISCARD bool nx_principal_name(struct nx_principal *p, struct nx_str name);
 

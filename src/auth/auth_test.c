@@ -58,8 +58,9 @@ NX_TEST(jwt_round_trip)
 	struct nx_principal p = { 0 };
 	struct nx_error err;
 	char token[1024];
-	NX_EQ_I(NX_OK,
-		nx_auth_issue_jwt(a, NX_STR("ann \"中\""), NX_ROLE_OPERATOR, 60, token, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_jwt(
+			       a, &(struct nx_issue){ NX_STR("ann \"中\""), NX_ROLE_OPERATOR, 60 },
+			       token, &err));
 	for (int i = 0; i < 3; i++) {
 		memset(&p, 0, sizeof(p));
 		NX_EQ_I(NX_OK, check_bearer(a, token, &p, &err));
@@ -77,17 +78,26 @@ NX_TEST(jwt_refuses_to_issue_what_it_would_not_take)
 	struct nx_error err;
 	char token[1024] = "untouched", longest[129];
 	memset(longest, 1, sizeof(longest));
-	NX_EQ_I(NX_E_BAD_VALUE, nx_auth_issue_jwt(a, NX_STR("x"), NX_ROLE_ADMIN, 0, token, &err));
-	NX_EQ_I(NX_E_BAD_VALUE, nx_auth_issue_jwt(a, NX_STR(""), NX_ROLE_ADMIN, 1, token, &err));
 	NX_EQ_I(NX_E_BAD_VALUE,
-		nx_auth_issue_jwt(a, NX_STR("key:12345678"), NX_ROLE_ADMIN, 1, token, &err));
+		nx_auth_issue_jwt(a, &(struct nx_issue){ NX_STR("x"), NX_ROLE_ADMIN, 0 }, token,
+				  &err));
 	NX_EQ_I(NX_E_BAD_VALUE,
-		nx_auth_issue_jwt(a, nx_strn(longest, 128), NX_ROLE_ADMIN, 1, token, &err));
+		nx_auth_issue_jwt(a, &(struct nx_issue){ NX_STR(""), NX_ROLE_ADMIN, 1 }, token,
+				  &err));
+	NX_EQ_I(NX_E_BAD_VALUE,
+		nx_auth_issue_jwt(a, &(struct nx_issue){ NX_STR("key:12345678"), NX_ROLE_ADMIN, 1 },
+				  token, &err));
+	NX_EQ_I(NX_E_BAD_VALUE,
+		nx_auth_issue_jwt(a, &(struct nx_issue){ nx_strn(longest, 128), NX_ROLE_ADMIN, 1 },
+				  token, &err));
 	memset(longest, 'x', sizeof(longest));
 	NX_EQ_I(NX_E_BAD_VALUE,
-		nx_auth_issue_jwt(a, nx_strn(longest, 128), NX_ROLE_ADMIN, 1, token, &err));
+		nx_auth_issue_jwt(a, &(struct nx_issue){ nx_strn(longest, 128), NX_ROLE_ADMIN, 1 },
+				  token, &err));
 	NX_EQ_S("untouched", token);
-	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, nx_strn(longest, 127), NX_ROLE_ADMIN, 1, token, &err));
+	NX_EQ_I(NX_OK,
+		nx_auth_issue_jwt(a, &(struct nx_issue){ nx_strn(longest, 127), NX_ROLE_ADMIN, 1 },
+				  token, &err));
 	nx_auth_free(a);
 }
 
@@ -348,7 +358,8 @@ NX_TEST(jwt_issuer_audience_leeway)
 		NX_EQ_I(times[i].want, check_bearer(a, token, &p, &err));
 	}
 	char own[1024];
-	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, NX_STR("me"), NX_ROLE_AGENT, 5, own, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, &(struct nx_issue){ NX_STR("me"), NX_ROLE_AGENT, 5 },
+					 own, &err));
 	NX_EQ_I(NX_OK, check_bearer(a, own, &p, &err));
 	nx_auth_free(a);
 }
@@ -359,7 +370,8 @@ NX_TEST(jwt_a_cached_token_expires)
 	struct nx_principal p;
 	struct nx_error err;
 	char token[1024];
-	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, NX_STR("a"), NX_ROLE_AGENT, 1, token, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, &(struct nx_issue){ NX_STR("a"), NX_ROLE_AGENT, 1 },
+					 token, &err));
 	enum nx_code c = check_bearer(a, token, &p, &err);
 	NX_CHECK(c == NX_OK || c == NX_E_TOKEN_EXPIRED); /* the second may just have turned */
 	usleep(2100 * 1000);
@@ -388,7 +400,8 @@ NX_TEST(secrets_and_configs)
 	struct nx_auth *y = open_auth(
 		NULL,
 		(struct nx_auth_config){ .secret = NX_STR("0123456789abcdef0123456789abcdeX") });
-	NX_EQ_I(NX_OK, nx_auth_issue_jwt(x, NX_STR("a"), NX_ROLE_ADMIN, 60, token, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_jwt(x, &(struct nx_issue){ NX_STR("a"), NX_ROLE_ADMIN, 60 },
+					 token, &err));
 	NX_EQ_I(NX_E_UNAUTHENTICATED, check_bearer(y, token, &p, &err));
 	nx_auth_free(x);
 	nx_auth_free(y);
@@ -411,9 +424,12 @@ NX_TEST(stored_secret_survives_and_keys_too)
 	char token[1024], key[80], gone[80];
 	NX_EQ_I(NX_OK, nx_store_open(path, &s, &err));
 	struct nx_auth *a = open_auth(s, (struct nx_auth_config){ 0 });
-	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, NX_STR("a"), NX_ROLE_AGENT, 60, token, &err));
-	NX_EQ_I(NX_OK, nx_auth_issue_key(a, NX_STR("ci"), NX_ROLE_OPERATOR, 0, key, &err));
-	NX_EQ_I(NX_OK, nx_auth_issue_key(a, NX_STR("short"), NX_ROLE_AGENT, 1, gone, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, &(struct nx_issue){ NX_STR("a"), NX_ROLE_AGENT, 60 },
+					 token, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_key(a, &(struct nx_issue){ NX_STR("ci"), NX_ROLE_OPERATOR, 0 },
+					 key, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_key(a, &(struct nx_issue){ NX_STR("short"), NX_ROLE_AGENT, 1 },
+					 gone, &err));
 	nx_auth_free(a);
 	nx_store_close(s);
 	NX_EQ_I(NX_OK, nx_store_open(path, &s, &err));
@@ -449,7 +465,8 @@ NX_TEST(key_forms_and_revocation)
 	char key[80], bad[96], id[37] = "";
 	NX_EQ_I(NX_OK, nx_store_open(":memory:", &s, &err));
 	struct nx_auth *a = open_auth(s, (struct nx_auth_config){ .secret = SECRET });
-	NX_EQ_I(NX_OK, nx_auth_issue_key(a, NX_STR("ci"), NX_ROLE_AGENT, 0, key, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_key(a, &(struct nx_issue){ NX_STR("ci"), NX_ROLE_AGENT, 0 },
+					 key, &err));
 	NX_EQ_I(NX_KEY_LEN, strlen(key));
 	NX_EQ_I(NX_OK, nx_auth_check(a, NX_STR(""), nx_str(key), &p, &err));
 	for (size_t i = 0; i < NX_KEY_LEN; i++) {
@@ -469,7 +486,9 @@ NX_TEST(key_forms_and_revocation)
 		if (bad[i] >= 'a')
 			bad[i] = (char)(bad[i] - 32);
 	NX_EQ_I(NX_E_UNAUTHENTICATED, nx_auth_check(a, NX_STR(""), nx_str(bad), &p, &err));
-	NX_EQ_I(NX_E_BAD_VALUE, nx_auth_issue_key(a, NX_STR(""), NX_ROLE_AGENT, 0, bad, &err));
+	NX_EQ_I(NX_E_BAD_VALUE,
+		nx_auth_issue_key(a, &(struct nx_issue){ NX_STR(""), NX_ROLE_AGENT, 0 }, bad,
+				  &err));
 	NX_EQ_I(NX_OK, nx_store_keys(s, first_id, id, &err));
 	NX_EQ_I(NX_E_NOT_FOUND, nx_auth_revoke_key(a, NX_STR("nope"), &err));
 	NX_EQ_I(NX_OK, nx_auth_revoke_key(a, nx_str(id), &err));
@@ -615,8 +634,10 @@ NX_TEST(repeated_check_is_cheap)
 	char token[1024], header[1100];
 	uint8_t hash[NX_HASH_LEN];
 	uint64_t gen;
-	NX_EQ_I(NX_OK, nx_auth_issue_jwt(a, NX_STR("analyst@example.com"), NX_ROLE_AGENT, 600,
-					 token, &err));
+	NX_EQ_I(NX_OK,
+		nx_auth_issue_jwt(
+			a, &(struct nx_issue){ NX_STR("analyst@example.com"), NX_ROLE_AGENT, 600 },
+			token, &err));
 	NX_CHECK(snprintf(header, sizeof(header), "Bearer %s", token) > 0);
 	int64_t best = INT64_MAX, hashing = INT64_MAX, miss = INT64_MAX;
 	for (int round = 0; round < 20; round++) {
@@ -657,8 +678,10 @@ static void *hammer(void *arg)
 	for (int i = 0; i < 2000; i++) {
 		char token[1024];
 		if (i % 50 == 0)
-			NX_CHECK(nx_auth_issue_jwt(both[0], NX_STR("t"), NX_ROLE_AGENT,
-						   60 + (uint32_t)i, token, &err) == NX_OK);
+			NX_CHECK(nx_auth_issue_jwt(both[0],
+						   &(struct nx_issue){ NX_STR("t"), NX_ROLE_AGENT,
+								       60 + (uint32_t)i },
+						   token, &err) == NX_OK);
 		NX_CHECK(check_bearer(both[0], token, &p, &err) == NX_OK);
 		NX_CHECK(nx_auth_check(both[0], NX_STR(""), nx_str(both[1]), &p, &err) == NX_OK);
 	}
@@ -672,13 +695,16 @@ NX_TEST(threads)
 	char key[80], other[80];
 	NX_EQ_I(NX_OK, nx_store_open(":memory:", &s, &err));
 	struct nx_auth *a = open_auth(s, (struct nx_auth_config){ .cache_max = 128 });
-	NX_EQ_I(NX_OK, nx_auth_issue_key(a, NX_STR("k"), NX_ROLE_AGENT, 0, key, &err));
+	NX_EQ_I(NX_OK, nx_auth_issue_key(a, &(struct nx_issue){ NX_STR("k"), NX_ROLE_AGENT, 0 },
+					 key, &err));
 	void *both[] = { a, key };
 	pthread_t t[4];
 	for (int i = 0; i < 4; i++)
 		NX_CHECK(pthread_create(&t[i], NULL, hammer, both) == 0);
 	for (int i = 0; i < 50; i++)
-		NX_EQ_I(NX_OK, nx_auth_issue_key(a, NX_STR("k"), NX_ROLE_AGENT, 0, other, &err));
+		NX_EQ_I(NX_OK,
+			nx_auth_issue_key(a, &(struct nx_issue){ NX_STR("k"), NX_ROLE_AGENT, 0 },
+					  other, &err));
 	for (int i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
 	nx_auth_free(a);

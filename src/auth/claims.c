@@ -68,6 +68,29 @@ static bool read_sources(const struct nx_json *v, struct nx_principal *p)
 	return true;
 }
 
+/* Absent: all. What is not named is taken away. */
+static bool read_scopes(const struct nx_json *v, struct nx_principal *p)
+{
+	enum nx_right right;
+	if (!v)
+		return true;
+	if (v->kind != NX_JSON_ARRAY)
+		return false;
+	p->without = ~0u;
+	for (const struct nx_json *m = v->first; m; m = m->next) {
+		if (m->kind != NX_JSON_STRING || !nx_scope_by_name(m->text, &right))
+			return false;
+		p->without &= ~(1u << right);
+	}
+	return true;
+}
+
+bool nx_principal_narrow(const struct nx_json *o, struct nx_principal *p)
+{
+	return read_sources(nx_json_get(o, "sources"), p) &&
+	       read_scopes(nx_json_get(o, "scopes"), p);
+}
+
 bool nx_principal_name(struct nx_principal *p, struct nx_str name)
 {
 	uint8_t hash[NX_HASH_LEN];
@@ -198,8 +221,11 @@ enum nx_code nx_jwt_claims(const struct nx_jwt_rules *r, const struct nx_claim_m
 		return nx_token_refuse(err, "the token is not valid yet");
 	if (now >= exp + leeway)
 		return nx_fail(err, NX_E_TOKEN_EXPIRED, "The token has expired.");
-	if (!read_sources(nx_json_get(o, "sources"), &p))
-		return nx_token_refuse(err, "sources is not an array of at most 16 names");
+	/* other issuers' `scopes` are not ours */
+	if (map ? !read_sources(nx_json_get(o, "sources"), &p) : !nx_principal_narrow(o, &p))
+		return nx_token_refuse(err,
+				       "sources is not an array of at most 16 names, or scopes "
+				       "has an unknown one");
 	enum nx_code c = who_and_what(map, o, &p, err);
 	if (c)
 		return c;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
 #include "store/store.h"
 
 #define KEYS_MAX 100000u
@@ -17,6 +19,8 @@ struct row {
 	char prefix[9];
 	uint8_t hash[NX_HASH_LEN];
 	struct nx_principal who;
+	_Atomic int64_t used; /* last, Unix seconds; 0: never */
+	int64_t written; /* what of it the store has; `writing` */
 };
 
 struct nx_keys {
@@ -80,6 +84,19 @@ static bool parse_time(struct nx_str s, int64_t *ret)
 	return true;
 }
 
+/* `limits` of a stored key: an object with scopes and sources; empty: none. */
+static bool parse_limits(struct nx_str text, struct nx_principal *p)
+{
+	if (text.len == 0)
+		return true;
+	struct nx_arena *a = nx_arena_new(1 << 20);
+	const struct nx_json *o;
+	bool ok = a && nx_json_parse(text, a, &o, NULL) == NX_OK && o->kind == NX_JSON_OBJECT &&
+		  nx_principal_narrow(o, p);
+	nx_arena_free(a);
+	return ok;
+}
+
 static enum nx_code load(const struct nx_store_key *s, void *arg, struct nx_error *err)
 {
 	struct nx_keys *k = arg;
@@ -89,7 +106,13 @@ static enum nx_code load(const struct nx_store_key *s, void *arg, struct nx_erro
 	/* closed gate: a row that cannot be read grants nothing */
 	bool ok = s->id.len == 36 && s->prefix.len == 8 && hex_only(s->prefix.ptr, 8) &&
 		  nx_role_by_name(s->role, &r->who.role) &&
-		  (s->expires_at.len == 0 || parse_time(s->expires_at, &r->who.expires));
+		  (s->expires_at.len == 0 || parse_time(s->expires_at, &r->who.expires)) &&
+		  parse_limits(s->limits, &r->who);
+	int64_t used = 0;
+	if (ok && s->last_used_at.len && parse_time(s->last_used_at, &used)) {
+		atomic_init(&r->used, used);
+		r->written = used;
+	}
 	if (ok) {
 		memcpy(r->id, s->id.ptr, 36);
 		memcpy(r->prefix, s->prefix.ptr, 8);
@@ -126,6 +149,7 @@ void nx_keys_free(struct nx_keys *k)
 {
 	if (!k)
 		return;
+	nx_keys_flush(k);
 	for (size_t i = 0; i < NX_COUNTOF(k->buckets); i++) {
 		while (k->buckets[i]) {
 			struct row *r = k->buckets[i];
@@ -151,10 +175,14 @@ enum nx_code nx_keys_check(struct nx_keys *k, struct nx_str key, int64_t now,
 		return nx_fail(err, NX_E_INTERNAL, "The API key cannot be checked.");
 	struct nx_principal p;
 	pthread_rwlock_rdlock(&k->lock);
-	const struct row *r = find(k, key.ptr + 4);
+	struct row *r = find(k, key.ptr + 4);
 	bool ok = CRYPTO_memcmp(r ? r->hash : nothing, hash, NX_HASH_LEN) == 0 && r;
-	if (ok)
+	if (ok) {
 		p = r->who;
+		if ((!p.expires || now < p.expires) &&
+		    atomic_load_explicit(&r->used, memory_order_relaxed) != now)
+			atomic_store_explicit(&r->used, now, memory_order_relaxed);
+	}
 	pthread_rwlock_unlock(&k->lock);
 	if (!ok)
 		return nx_fail(err, NX_E_UNAUTHENTICATED, "The API key is not valid.");
@@ -200,17 +228,32 @@ static struct row *make(struct nx_keys *k, char ret[80])
 	return NULL;
 }
 
-enum nx_code nx_keys_issue(struct nx_keys *k, struct nx_str name, enum nx_role role, uint32_t ttl_s,
-			   char ret[80], struct nx_error *err)
+/* The row's part of what was asked for: role, scopes, sources. */
+static bool set_limits(struct row *r, const struct nx_issue *q, struct nx_buf *text)
+{
+	r->who.role = q->role;
+	nx_issue_write(q, text);
+	if (text->len == 0)
+		return true;
+	text->data[0] = '{'; /* in place of the first comma */
+	nx_buf_putc(text, '}');
+	return !text->failed && parse_limits(nx_buf_str(text), &r->who);
+}
+
+enum nx_code nx_keys_issue(struct nx_keys *k, const struct nx_issue *q, char ret[80],
+			   struct nx_error *err)
 {
 	struct nx_principal probe;
+	uint32_t ttl_s = q->ttl_s;
 	if (!k->store)
 		return nx_fail(err, NX_E_CONFIG, "API keys need a metadata store.");
-	if (!nx_principal_name(&probe, name))
+	if (!nx_principal_name(&probe, q->name))
 		return nx_fail(err, NX_E_BAD_VALUE,
 			       "A key's name has 1 to 127 bytes and no control characters.");
-	if (role >= NX_ROLE_COUNT)
+	if (q->role >= NX_ROLE_COUNT)
 		return nx_fail(err, NX_E_BAD_VALUE, "The role is not known.");
+	struct nx_buf limits;
+	nx_buf_init(&limits, 16384);
 	char text[80], created[NX_ISO_LEN], until[NX_ISO_LEN] = "";
 	int64_t now = nx_wall_us();
 	nx_iso_time(now, created);
@@ -219,21 +262,24 @@ enum nx_code nx_keys_issue(struct nx_keys *k, struct nx_str name, enum nx_role r
 	pthread_mutex_lock(&k->writing);
 	struct row *r = k->count < KEYS_MAX ? make(k, text) : NULL;
 	enum nx_code c;
-	if (!r) {
+	if (r && !set_limits(r, q, &limits)) {
+		free(r);
+		c = nx_fail(err, NX_E_BAD_VALUE, "The scopes or sources cannot be used.");
+	} else if (!r) {
 		c = k->count < KEYS_MAX
 			    ? nx_fail(err, NX_E_INTERNAL, "A key cannot be made.")
 			    : nx_fail(err, NX_E_OVERLOADED, "There are too many API keys.");
 	} else {
 		struct nx_store_key row = {
 			.id = nx_str(r->id),
-			.name = name,
+			.name = q->name,
 			.prefix = nx_str(r->prefix),
-			.role = nx_str(nx_role_name(role)),
+			.role = nx_str(nx_role_name(q->role)),
 			.created_at = nx_str(created),
 			.expires_at = nx_str(until),
+			.limits = nx_buf_str(&limits),
 		};
 		memcpy(row.hash, r->hash, NX_HASH_LEN);
-		r->who.role = role;
 		r->who.expires = ttl_s ? now / 1000000 + ttl_s : 0;
 		c = nx_store_key_put(k->store, &row, err);
 		if (c) {
@@ -245,6 +291,7 @@ enum nx_code nx_keys_issue(struct nx_keys *k, struct nx_str name, enum nx_role r
 		}
 	}
 	pthread_mutex_unlock(&k->writing);
+	nx_buf_done(&limits);
 	if (!c)
 		memcpy(ret, text, sizeof(text));
 	nx_wipe(text, sizeof(text));
@@ -279,4 +326,66 @@ enum nx_code nx_keys_revoke(struct nx_keys *k, struct nx_str id, struct nx_error
 		unlink_row(k, id);
 	pthread_mutex_unlock(&k->writing);
 	return c;
+}
+
+/* ---- last use ---- */
+
+#define FLUSH_MAX 256u
+
+int64_t nx_keys_used(struct nx_keys *k, struct nx_str prefix)
+{
+	int64_t used = 0;
+	pthread_rwlock_rdlock(&k->lock);
+	const struct row *r = prefix.len == 8 ? find(k, prefix.ptr) : NULL;
+	if (r)
+		used = atomic_load_explicit(&r->used, memory_order_relaxed);
+	pthread_rwlock_unlock(&k->lock);
+	return used;
+}
+
+/* Up to FLUSH_MAX changed rows from a bucket on; `writing` is held. Returns how many; *at goes on. */
+static uint32_t collect(struct nx_keys *k, size_t *at, struct nx_store_key_use *out,
+			struct row **rows)
+{
+	uint32_t n = 0;
+	pthread_rwlock_rdlock(&k->lock);
+	for (; *at < NX_COUNTOF(k->buckets) && n < FLUSH_MAX; ++*at) {
+		for (struct row *r = k->buckets[*at]; r && n < FLUSH_MAX; r = r->next) {
+			int64_t used = atomic_load_explicit(&r->used, memory_order_relaxed);
+			if (used == r->written)
+				continue;
+			out[n].id = nx_str(r->id); /* rows go under `writing` only */
+			nx_iso_time(used * 1000000, out[n].at);
+			rows[n++] = r;
+		}
+	}
+	pthread_rwlock_unlock(&k->lock);
+	return n;
+}
+
+/* One transaction for each batch. A time that could not be written is tried again with the next flush; it
+ * is worth no more than a line in the log. */
+void nx_keys_flush(struct nx_keys *k)
+{
+	struct nx_store_key_use use[FLUSH_MAX];
+	struct row *rows[FLUSH_MAX];
+	struct nx_error err;
+	if (!k->store)
+		return;
+	pthread_mutex_lock(&k->writing);
+	for (size_t at = 0; at < NX_COUNTOF(k->buckets);) {
+		uint32_t n = collect(k, &at, use, rows);
+		if (n == 0)
+			continue;
+		if (nx_store_keys_used(k->store, use, n, &err)) {
+			nx_log_error(NX_LOG_WARN, "keys", NULL, &err);
+			break;
+		}
+		for (uint32_t i = 0; i < n; i++) {
+			int64_t at_s = 0;
+			if (parse_time(nx_str(use[i].at), &at_s))
+				rows[i]->written = at_s;
+		}
+	}
+	pthread_mutex_unlock(&k->writing);
 }

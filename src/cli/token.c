@@ -5,6 +5,7 @@
 
 static const char help[] = "usage: nexus token create NAME --role agent|analyst|operator|admin "
 			   "[--ttl SECONDS] [--jwt]\n"
+			   "                          [--scopes A,B] [--sources A,B]\n"
 			   "       nexus token list\n"
 			   "       nexus token revoke ID\n"
 			   "options: --url URL  --key KEY\n"
@@ -16,10 +17,27 @@ static const char *text(const struct nx_json *o, const char *key)
 	return v && v->text.ptr ? v->text.ptr : "";
 }
 
+/* "a,b" as a member with an array of texts. */
+static void put_list(struct nx_buf *b, const char *key, const char *list)
+{
+	if (!list)
+		return;
+	nx_buf_printf(b, ",\"%s\":[", key);
+	for (const char *p = list; *p;) {
+		size_t n = strcspn(p, ",");
+		nx_buf_puts(b, p == list ? "" : ",");
+		nx_buf_put_json(b, nx_str_trim(nx_strn(p, n)));
+		p += n + (p[n] ? 1 : 0);
+	}
+	nx_buf_putc(b, ']');
+}
+
 static int create(struct nx_cli *cli, struct nx_client *c, struct nx_arena *a)
 {
 	const char *role = nx_cli_option(cli, "--role", NULL);
 	const char *ttl = nx_cli_option(cli, "--ttl", NULL);
+	const char *scopes = nx_cli_option(cli, "--scopes", NULL);
+	const char *sources = nx_cli_option(cli, "--sources", NULL);
 	bool jwt = nx_cli_switch(cli, "--jwt");
 	if (cli->argc != 2 || !role) {
 		fputs(help, stderr);
@@ -34,6 +52,8 @@ static int create(struct nx_cli *cli, struct nx_client *c, struct nx_arena *a)
 	nx_buf_printf(&b, ",\"kind\":\"%s\"", jwt ? "jwt" : "key");
 	if (ttl)
 		nx_buf_printf(&b, ",\"ttl\":%s", ttl);
+	put_list(&b, "scopes", scopes);
+	put_list(&b, "sources", sources);
 	nx_buf_put(&b, "}", 2); /* with the NUL */
 	const struct nx_json *d =
 		b.failed ? NULL : nx_client_call(c, "POST", "/api/v1/keys", b.data, a);
@@ -50,11 +70,12 @@ static int list(struct nx_client *c, struct nx_arena *a)
 	const struct nx_json *keys = nx_json_get(d, "keys");
 	if (!d)
 		return NX_EXIT_FAIL;
-	printf("%-36s %-10s %-10s %-26s %s\n", "ID", "PREFIX", "ROLE", "EXPIRES", "NAME");
+	printf("%-36s %-10s %-10s %-26s %-26s %s\n", "ID", "PREFIX", "ROLE", "EXPIRES", "LAST USED",
+	       "NAME");
 	for (const struct nx_json *k = keys ? keys->first : NULL; k; k = k->next)
-		printf("%-36s %-10s %-10s %-26s %s\n", text(k, "id"), text(k, "prefix"),
+		printf("%-36s %-10s %-10s %-26s %-26s %s\n", text(k, "id"), text(k, "prefix"),
 		       text(k, "role"), *text(k, "expiresAt") ? text(k, "expiresAt") : "never",
-		       text(k, "name"));
+		       *text(k, "lastUsedAt") ? text(k, "lastUsedAt") : "never", text(k, "name"));
 	return NX_EXIT_OK;
 }
 

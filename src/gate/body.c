@@ -84,12 +84,25 @@ static bool text_fits(const struct nx_field_spec *f, const struct nx_json *v)
 	       v->text.len <= (size_t)f->max && !memchr(v->text.ptr, 0, v->text.len);
 }
 
+static bool texts_fit(const struct nx_field_spec *f, const struct nx_json *v)
+{
+	if (v->kind != NX_JSON_ARRAY || v->count < f->min || v->count > f->max)
+		return false;
+	for (const struct nx_json *m = v->first; m; m = m->next)
+		if (m->kind != NX_JSON_STRING || m->text.len == 0 || m->text.len > 255 ||
+		    memchr(m->text.ptr, 0, m->text.len))
+			return false;
+	return true;
+}
+
 /* A body that its route reads from the tree itself. */
 static enum nx_code plain_member(struct nx_request *r, const struct nx_field_spec *f,
 				 const struct nx_json *v)
 {
 	int64_t ms;
-	bool fits = strcmp(f->type, "SECONDS") == 0 ? seconds(f, v, &ms) : text_fits(f, v);
+	bool fits = strcmp(f->type, "SECONDS") == 0 ? seconds(f, v, &ms)
+		    : strcmp(f->type, "TEXTS") == 0 ? texts_fit(f, v)
+						    : text_fits(f, v);
 	return fits ? NX_OK : wrong(&r->err, f);
 }
 

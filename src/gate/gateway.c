@@ -72,7 +72,8 @@ static enum nx_code first_admin_key(struct nx_gateway *gw, struct nx_error *err)
 	if (fd < 0)
 		return nx_fail(err, NX_E_CONFIG, "Cannot write %s: %s.", path, strerror(errno));
 	char key[80];
-	c = nx_auth_issue_key(gw->auth, NX_STR("first admin"), NX_ROLE_ADMIN, 0, key, err);
+	struct nx_issue admin = { .name = NX_STR("first admin"), .role = NX_ROLE_ADMIN };
+	c = nx_auth_issue_key(gw->auth, &admin, key, err);
 	if (!c && dprintf(fd, "%s\n", key) < 0)
 		c = nx_fail(err, NX_E_IO, "Cannot write %s.", path);
 	nx_wipe(key, sizeof(key));
@@ -229,6 +230,7 @@ static void on_connect(const struct nx_data_source *s, uint32_t failures, void *
 static void *housekeeper(void *arg)
 {
 	struct nx_gateway *gw = arg;
+	int64_t flushed = nx_now();
 	pthread_mutex_lock(&gw->keeper_lock);
 	while (!gw->keeper_stop) {
 		struct timespec ts;
@@ -238,6 +240,10 @@ static void *housekeeper(void *arg)
 		pthread_mutex_unlock(&gw->keeper_lock);
 		nx_cursors_sweep(gw->cursors);
 		nx_schemas_sweep(gw->schemas);
+		if (nx_now() - flushed > 60 * NX_SEC) {
+			flushed = nx_now();
+			nx_auth_flush(gw->auth);
+		}
 		pthread_mutex_lock(&gw->keeper_lock);
 	}
 	pthread_mutex_unlock(&gw->keeper_lock);

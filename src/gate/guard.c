@@ -202,10 +202,6 @@ enum nx_code nx_guard_known(struct nx_request *r)
 {
 	const struct nx_guard *g = r->gw->guard;
 	struct nx_rate rate;
-	int right = r->route->right;
-	if (r->who.narrowed && (right == NX_RIGHT_EDIT_SOURCES || right == NX_RIGHT_EDIT_KEYS))
-		return nx_fail(&r->err, NX_E_FORBIDDEN,
-			       "A token for some sources only may not administer.");
 	if (g->audit_required && g->audit && recorded(r, NX_OK) && !nx_audit_ready(g->audit))
 		return nx_fail(&r->err, NX_E_AUDIT_FAILED, "The audit log cannot be written.");
 	if (!nx_ratelimit_on(g->principals))

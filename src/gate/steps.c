@@ -128,9 +128,10 @@ static enum nx_code step_authenticate(struct nx_request *r)
 			nx_http_add_header(r->x, "WWW-Authenticate", NX_STR("Bearer"));
 		return c;
 	}
-	if (!nx_role_may(r->who.role, (enum nx_right)r->route->right))
-		return nx_fail(&r->err, NX_E_FORBIDDEN, "The role %s may not do this.",
-			       nx_role_name(r->who.role));
+	if (!nx_principal_may(&r->who, (enum nx_right)r->route->right))
+		return nx_fail(&r->err, NX_E_FORBIDDEN, "The role %s%s may not do this.",
+			       nx_role_name(r->who.role),
+			       r->who.narrowed || r->who.without ? ", so narrowed," : "");
 	return NX_OK;
 }
 

@@ -53,6 +53,9 @@ static const struct {
 	  "CREATE TABLE grants ("
 	  " source_id TEXT NOT NULL PRIMARY KEY,"
 	  " list TEXT NOT NULL);" },
+	{ 3, "scopes and last use of keys",
+	  "ALTER TABLE api_keys ADD COLUMN limits TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE api_keys ADD COLUMN last_used_at TEXT NOT NULL DEFAULT '';" },
 };
 
 static enum nx_code exec(sqlite3 *db, const char *sql, struct nx_error *err)

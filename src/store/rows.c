@@ -198,6 +198,7 @@ enum nx_code nx_store_key_put(struct nx_store *s, const struct nx_store_key *k,
 	nx_st_blob(st, 5, nx_strn((const char *)k->hash, sizeof(k->hash)));
 	nx_st_text(st, 6, k->created_at);
 	nx_st_text(st, 7, k->expires_at);
+	nx_st_text(st, 8, k->limits);
 	int rc = nx_st_step(st);
 	enum nx_code c = NX_OK;
 	if ((rc & 0xff) == SQLITE_CONSTRAINT)
@@ -237,6 +238,8 @@ enum nx_code nx_store_keys(struct nx_store *s,
 			.role = nx_st_col(st, 3),
 			.created_at = nx_st_col(st, 5),
 			.expires_at = nx_st_col(st, 6),
+			.limits = nx_st_col(st, 7),
+			.last_used_at = nx_st_col(st, 8),
 		};
 		struct nx_str hash = nx_st_col(st, 4);
 		if (hash.len == sizeof(k.hash)) {
@@ -251,6 +254,24 @@ enum nx_code nx_store_keys(struct nx_store *s,
 			break;
 		}
 	}
+	unlock(s);
+	return c;
+}
+
+enum nx_code nx_store_keys_used(struct nx_store *s, const struct nx_store_key_use *use, uint32_t n,
+				struct nx_error *err)
+{
+	lock(s);
+	enum nx_code c = nx_store_begin(s, err);
+	bool begun = !c;
+	for (uint32_t i = 0; !c && i < n; i++) {
+		sqlite3_stmt *st = nx_st(s, NX_ST_KEY_USED);
+		nx_st_text(st, 1, use[i].id);
+		nx_st_text(st, 2, nx_str(use[i].at));
+		c = nx_st_run(s, st, err);
+	}
+	if (begun)
+		c = nx_store_end(s, c, err);
 	unlock(s);
 	return c;
 }

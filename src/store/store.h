@@ -29,7 +29,14 @@ struct nx_store_source {
 
 struct nx_store_key { /* API key: only its hash is kept */
 	struct nx_str id, name, prefix, role, created_at, expires_at; /* expires_at empty: never */
+	struct nx_str limits;       /* JSON object with scopes and sources; empty: none */
+	struct nx_str last_used_at; /* empty: never; not written by put */
 	uint8_t hash[32]; /* SHA-256 of the whole key */
+};
+
+struct nx_store_key_use {
+	struct nx_str id;
+	char at[25]; /* as nx_iso_time() writes it */
 };
 
 struct nx_store_history {
@@ -64,6 +71,10 @@ NX_NODISCARD enum nx_code nx_store_key_delete(struct nx_store *s, struct nx_str 
 NX_NODISCARD enum nx_code nx_store_keys(struct nx_store *s,
 	enum nx_code (*fn)(const struct nx_store_key *k, void *arg, struct nx_error *err), void *arg,
 	struct nx_error *err);
+
+/* When keys were last used, in one transaction; never set back. Ids that are gone are passed over. */
+NX_NODISCARD enum nx_code nx_store_keys_used(struct nx_store *s, const struct nx_store_key_use *use,
+					     uint32_t n, struct nx_error *err);
 
 /* Grants: one text a source. NULL `list` deletes. A source that is deleted takes its own along. */
 NX_NODISCARD enum nx_code nx_store_grants(struct nx_store *s,

@@ -16,6 +16,11 @@ static void put_json_type(struct nx_buf *b, const struct nx_field_spec *f)
 {
 	if (strcmp(f->type, "SCALARS") == 0)
 		nx_buf_puts(b, "\"type\":\"array\",\"items\":{\"nullable\":true}");
+	else if (strcmp(f->type, "TEXTS") == 0)
+		nx_buf_printf(b,
+			      "\"type\":\"array\",\"minItems\":%lld,\"maxItems\":%lld,"
+			      "\"items\":{\"type\":\"string\"}",
+			      (long long)f->min, (long long)f->max);
 	else if (strcmp(f->type, "INT") == 0)
 		nx_buf_printf(b, "\"type\":\"integer\",\"minimum\":%lld,\"nullable\":%s",
 			      (long long)f->min, f->max == INT64_MAX ? "true" : "false");

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "gate/advise.h"
 #include "gate/api/api.h"
+#include "gate/guard.h"
 
 /* [QV-005] What the schema cannot hold is a warning; an error where the schema is fresh and whole. */
 static void put_advice(struct nx_buf *b, const struct nx_advice *a, bool as_error)
@@ -113,7 +114,40 @@ struct listing {
 	struct nx_str only; /* one id; empty: all */
 	uint32_t n;
 	bool all;
+	/* of a caller who is narrowed to some data sources: their ids */
+	bool narrowed;
+	uint32_t nids;
+	char ids[NX_TOKEN_SOURCES][37];
 };
+
+static void note_id(const struct nx_data_source *s, void *arg)
+{
+	struct listing *l = arg;
+	if (l->nids < NX_COUNTOF(l->ids) && nx_guard_sees(l->r, s))
+		memcpy(l->ids[l->nids++], s->id, sizeof(l->ids[0]));
+}
+
+static void start_listing(struct listing *l, struct nx_request *r)
+{
+	uint32_t total;
+	struct nx_error err;
+	*l = (struct listing){ .r = r, .narrowed = r->who.narrowed };
+	l->all = nx_principal_may(&r->who, NX_RIGHT_SEE_ALL_QUERIES);
+	if (l->narrowed && nx_catalog_list(r->gw->catalog, NX_STR(""), NX_STR(""), 0, UINT32_MAX,
+					   &total, note_id, l, &err))
+		l->nids = 0; /* closed */
+	nx_buf_init(&l->b, (size_t)8 << 20);
+}
+
+static bool in_view(const struct listing *l, struct nx_str source_id)
+{
+	if (!l->narrowed || source_id.len == 0)
+		return true;
+	for (uint32_t i = 0; i < l->nids; i++)
+		if (nx_str_is(source_id, l->ids[i]))
+			return true;
+	return false;
+}
 
 static void put_common(struct listing *l, const char *id, const char *state, uint64_t rows,
 		       int64_t started_wall, const char *principal)
@@ -130,7 +164,8 @@ static void list_job(const struct nx_job *j, void *arg)
 {
 	struct listing *l = arg;
 	if (l->b.len > LIST_MOST || (!l->all && j->owner != l->r->who.id) ||
-	    (l->only.len && !nx_str_is(l->only, j->id)))
+	    (l->only.len && !nx_str_is(l->only, j->id)) ||
+	    (j->source && !in_view(l, nx_str(j->source->id))))
 		return;
 	put_common(l, j->id, nx_job_state_name(atomic_load(&j->state)), atomic_load(&j->rows),
 		   j->started_wall, j->principal ? j->principal : "");
@@ -163,7 +198,8 @@ static void list_done(const struct nx_history_record *h, void *arg)
 {
 	struct listing *l = arg;
 	if ((!l->all && h->owner != l->r->who.id) ||
-	    (l->only.len && !nx_str_is(l->only, h->query_id)) || l->n >= 200)
+	    (l->only.len && !nx_str_is(l->only, h->query_id)) || l->n >= 200 ||
+	    !in_view(l, nx_str(h->source_id)))
 		return;
 	if (l->only.len && l->n > 0)
 		return; /* still listed as running */
@@ -178,10 +214,8 @@ static void list_done(const struct nx_history_record *h, void *arg)
 
 static void collect(struct nx_request *r, struct listing *l, struct nx_str only)
 {
-	*l = (struct listing){ .r = r,
-			       .only = only,
-			       .all = nx_role_may(r->who.role, NX_RIGHT_SEE_ALL_QUERIES) };
-	nx_buf_init(&l->b, (size_t)8 << 20);
+	start_listing(l, r);
+	l->only = only;
 	nx_exec_list(r->gw->exec, list_job, l);
 	nx_history_recent(r->gw->history, list_done, l);
 }
@@ -216,8 +250,12 @@ enum nx_code nx_act_query_show(struct nx_request *r)
 
 enum nx_code nx_act_query_cancel(struct nx_request *r)
 {
-	uint64_t owner = nx_role_may(r->who.role, NX_RIGHT_SEE_ALL_QUERIES) ? 0 : r->who.id;
-	if (!nx_exec_cancel(r->gw->exec, r->path[0], owner, NX_E_QUERY_CANCELED))
+	struct listing l;
+	collect(r, &l, r->path[0]);
+	uint64_t owner = l.all ? 0 : r->who.id;
+	bool seen = l.n > 0; /* narrowed callers do not see all of their own */
+	nx_buf_done(&l.b);
+	if (!seen || !nx_exec_cancel(r->gw->exec, r->path[0], owner, NX_E_QUERY_CANCELED))
 		return nx_fail(&r->err, NX_E_QUERY_NOT_FOUND, "No such query is running.");
 	nx_request_reply(r, 204, NULL, NX_STR(""));
 	return NX_OK;
@@ -227,6 +265,8 @@ static enum nx_code put_history(const struct nx_store_history *h, void *arg, str
 {
 	struct listing *l = arg;
 	(void)err;
+	if (!in_view(l, h->source_id))
+		return NX_OK; /* the page is shorter then */
 	const struct {
 		const char *key;
 		struct nx_str v;
@@ -261,11 +301,10 @@ enum nx_code nx_act_history(struct nx_request *r)
 		c = nx_query_param_u32(r, "offset", 0, UINT32_MAX, &offset, &r->err);
 	if (c)
 		return c;
-	bool all = nx_role_may(r->who.role, NX_RIGHT_SEE_ALL_QUERIES);
-	struct listing l = { .r = r };
-	nx_buf_init(&l.b, (size_t)8 << 20);
+	struct listing l;
+	start_listing(&l, r);
 	nx_buf_puts(&l.b, "{\"queries\":[");
-	c = nx_store_history_list(r->gw->store, all ? NX_STR("") : nx_str(r->who.name), offset,
+	c = nx_store_history_list(r->gw->store, l.all ? NX_STR("") : nx_str(r->who.name), offset,
 				  limit, put_history, &l, &r->err);
 	nx_buf_puts(&l.b, "]}");
 	if (!c)
