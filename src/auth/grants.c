@@ -68,6 +68,9 @@ static enum nx_code member(const struct nx_json *m, struct entry *e, bool *named
 	} else if (nx_str_is(m->key, "maxBytes")) {
 		c = number(m, 9e15, &d, err);
 		e->limits.max_bytes = d < 1 ? 1 : (uint64_t)d;
+	} else if (nx_str_is(m->key, "maxConcurrent")) {
+		c = number(m, 1e6, &d, err);
+		e->limits.max_concurrent = d < 1 ? 1 : (uint32_t)d;
 	} else if (nx_str_is(m->key, "timeout")) {
 		c = number(m, 86400, &d, err);
 		e->limits.timeout_ms = d < 0.001 ? 1 : (int64_t)(d * 1000);

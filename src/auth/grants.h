@@ -16,6 +16,7 @@ struct nx_json;
 struct nx_grant_limits { /* 0: none */
 	uint64_t max_rows, max_bytes;
 	int64_t timeout_ms;
+	uint32_t max_concurrent; /* queries of the principal at the source at once */
 };
 
 #define NX_GRANTS_MAX 1000 /* entries of one list */
@@ -29,7 +30,8 @@ bool nx_grants_empty(const struct nx_grants *g); /* no source has a list */
 /* `source` is what lists are kept under: an id that does not change. *ret is set when true. */
 NX_NODISCARD bool nx_grants_check(struct nx_grants *g, struct nx_str source,
 				  const struct nx_principal *p, struct nx_grant_limits *ret);
-/* Replaces the list: an array of {principal|role, maxRows?, maxBytes?, timeout?}. An empty array: only
+/* Replaces the list: an array of {principal|role, maxRows?, maxBytes?, timeout?,
+ * maxConcurrent?}. An empty array: only
  * admins. Durable when it returns. NULL: takes the list away. */
 NX_NODISCARD enum nx_code nx_grants_set(struct nx_grants *g, struct nx_str source,
 					const struct nx_json *list, struct nx_error *err);

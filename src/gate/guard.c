@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "auth/concurrency.h"
 #include "auth/ratelimit.h"
 #include "base/cidr.h"
 #include "base/log.h"
@@ -13,6 +14,8 @@
 
 struct nx_guard {
 	struct nx_ratelimit *principals, *addresses;
+	struct nx_concurrency *under_way;
+	_Atomic uint32_t concurrent; /* of a principal; 0: no limit */
 	pthread_rwlock_t proxies_lock;
 	_Atomic bool any_proxies; /* most gateways have none and take no lock */
 	struct nx_cidr_list proxies;
@@ -60,6 +63,10 @@ enum nx_code nx_guard_open(const struct nx_options *o, struct nx_guard **ret, st
 		c = nx_cidr_list_parse(nx_str(nx_opt_str(o, "http.trustedProxies", "")),
 				       &g->proxies, err);
 	g->any_proxies = g->proxies.n > 0;
+	g->concurrent = (uint32_t)nx_opt_int(o, "limits.concurrent", 0);
+	g->under_way = nx_concurrency_new();
+	if (!c && !g->under_way)
+		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	if (!c)
 		c = open_audit(o, g, err);
 	if (c) {
@@ -76,6 +83,7 @@ void nx_guard_free(struct nx_guard *g)
 		return;
 	nx_ratelimit_free(g->principals);
 	nx_ratelimit_free(g->addresses);
+	nx_concurrency_free(g->under_way);
 	nx_cidr_list_done(&g->proxies);
 	pthread_rwlock_destroy(&g->proxies_lock);
 	nx_audit_close(g->audit);
@@ -95,6 +103,7 @@ enum nx_code nx_guard_reload(struct nx_guard *g, const struct nx_options *o, str
 	g->any_proxies = proxies.n > 0;
 	pthread_rwlock_unlock(&g->proxies_lock);
 	nx_cidr_list_done(&old);
+	g->concurrent = (uint32_t)nx_opt_int(o, "limits.concurrent", 0);
 	nx_ratelimit_set(g->principals, (uint32_t)nx_opt_int(o, "limits.perPrincipal", 0),
 			 (uint32_t)nx_opt_int(o, "limits.burst", 0));
 	nx_ratelimit_set(g->addresses, (uint32_t)nx_opt_int(o, "limits.perAddress", 0),
@@ -251,6 +260,38 @@ enum nx_code nx_guard_source(struct nx_request *r)
 	nx_data_source_unref(r->source);
 	r->source = NULL;
 	return nx_fail(&r->err, NX_E_SOURCE_NOT_FOUND, "No such data source.");
+}
+
+/* ---- how many at once ---- */
+
+static bool enter(struct nx_request *r, uint32_t slot, uint64_t key, uint32_t most)
+{
+	key += key == 0;
+	if (!nx_concurrency_take(r->gw->guard->under_way, key, most))
+		return false;
+	r->counted[slot] = key;
+	return true;
+}
+
+enum nx_code nx_guard_enter(struct nx_request *r)
+{
+	uint32_t most = atomic_load_explicit(&r->gw->guard->concurrent, memory_order_relaxed);
+	uint32_t here = r->granted.max_concurrent;
+	uint64_t source = here ? nx_str_hash(r->source->name) : 0;
+	if ((most && !enter(r, 0, r->who.id, most)) ||
+	    (here && !enter(r, 1, r->who.id ^ source * 0x9e3779b97f4a7c15u, here)))
+		return nx_fail(&r->err, NX_E_TOO_MANY_QUERIES, "%s",
+			       nx_code_help(NX_E_TOO_MANY_QUERIES));
+	return NX_OK;
+}
+
+void nx_guard_left(struct nx_request *r)
+{
+	for (uint32_t i = 0; i < NX_COUNTOF(r->counted); i++) {
+		if (r->counted[i])
+			nx_concurrency_give(r->gw->guard->under_way, r->counted[i]);
+		r->counted[i] = 0;
+	}
 }
 
 /* ---- the record ---- */

@@ -33,6 +33,10 @@ NX_NODISCARD enum nx_code nx_guard_known(struct nx_request *r);
  * it is SOURCE_NOT_FOUND, as for one that does not exist. */
 NX_NODISCARD enum nx_code nx_guard_source(struct nx_request *r);
 bool nx_guard_sees(struct nx_request *r, const struct nx_data_source *s);
+/* r is about to be submitted: counts it as under way, or TOO_MANY_QUERIES. Given back by nx_guard_left, which
+ * is fine for requests that do not count. */
+NX_NODISCARD enum nx_code nx_guard_enter(struct nx_request *r);
+void nx_guard_left(struct nx_request *r);
 /* What r->source's grants are kept under. */
 struct nx_str nx_guard_source_key(struct nx_request *r);
 /* At the end, with the outcome: the audit record. Only with audit.required can it be AUDIT_FAILED. */

@@ -76,6 +76,7 @@ struct nx_request {
 	/* resolve */
 	const struct nx_data_source *source; /* referenced until finish */
 	struct nx_grant_limits granted;      /* beside the source's own limits */
+	uint64_t counted[2]; /* keys under which it counts as under way; 0: none */
 
 	/* validate */
 	struct nx_verdict verdict;

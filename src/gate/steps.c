@@ -327,7 +327,8 @@ static enum nx_code step_route(struct nx_request *r)
 	r->job.owner = r->who.id;
 	r->job.principal = r->who.name;
 	r->job.sql = r->args.sql;
-	return lend(r, run_query, r->source);
+	enum nx_code c = nx_guard_enter(r);
+	return c ? c : lend(r, run_query, r->source);
 }
 
 /* ---- run ---- */
@@ -446,6 +447,7 @@ void nx_request_reply(struct nx_request *r, int status, const char *content_type
 {
 	nx_http_add_header(r->x, "X-Correlation-ID", nx_str(r->correlation));
 	r->status = status;
+	nx_guard_left(r); /* before the client can see the answer and send its next */
 	nx_http_reply(r->x, status, content_type, body);
 }
 
@@ -579,6 +581,7 @@ void nx_finish_answer(struct nx_request *r, enum nx_code c)
 		learn(r, c);
 	}
 	nx_metrics_request(r->status ? r->status : nx_code_http(c), elapsed);
+	nx_guard_left(r);
 	if (c && !nx_http_began(r->x))
 		reply_error(r);
 	else if (r->answer.ptr)

@@ -2,6 +2,7 @@
  * one worker, so a client that stops reading stops the source, and memory stays at a batch and a
  * buffer. */
 #include "base/clock.h"
+#include "gate/guard.h"
 #include "gate/request.h"
 #include "stats/metrics.h"
 
@@ -287,6 +288,7 @@ enum nx_code nx_step_encode(struct nx_request *r)
 	if (!r->began)
 		return c;
 	struct nx_error why = r->err;
+	nx_guard_left(r); /* before the client can see the end and send its next */
 	if (tail && push(r, NX_FLUSH_END) == NX_OK) {
 		nx_http_end(r->x);
 		r->err = why;

@@ -91,7 +91,9 @@ static void put_schemas(struct nx_buf *b)
 		",\"GrantsRequest\":{\"type\":\"object\",\"properties\":{\"grants\":{\"type\":"
 		"\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"principal\":{\"type\":"
 		"\"string\"},\"role\":{\"type\":\"string\"},\"maxRows\":{\"type\":\"integer\"},"
-		"\"maxBytes\":{\"type\":\"integer\"},\"timeout\":{\"type\":\"number\"}}}}},"
+		"\"maxBytes\":{\"type\":\"integer\"},\"timeout\":{\"type\":\"number\"},"
+		"\"maxConcurrent\":{\"type\":"
+		"\"integer\"}}}}},"
 		"\"required\":[\"grants\"]}");
 	nx_buf_puts(b, ",\"Error\":{\"type\":\"object\",\"properties\":{"
 		       "\"success\":{\"type\":\"boolean\",\"enum\":[false]},\"error\":{\"type\":"
