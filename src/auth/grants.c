@@ -71,6 +71,12 @@ static enum nx_code member(const struct nx_json *m, struct entry *e, bool *named
 	} else if (nx_str_is(m->key, "maxConcurrent")) {
 		c = number(m, 1e6, &d, err);
 		e->limits.max_concurrent = d < 1 ? 1 : (uint32_t)d;
+	} else if (nx_str_is(m->key, "use")) {
+		if (m->kind != NX_JSON_STRING || m->text.len == 0 || m->text.len >= NX_GRANT_USE ||
+		    memchr(m->text.ptr, 0, m->text.len))
+			return nx_fail(err, NX_E_BAD_VALUE,
+				       "use must be a data source's name or id.");
+		memcpy(e->limits.use, m->text.ptr, m->text.len);
 	} else if (nx_str_is(m->key, "timeout")) {
 		c = number(m, 86400, &d, err);
 		e->limits.timeout_ms = d < 0.001 ? 1 : (int64_t)(d * 1000);

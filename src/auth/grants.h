@@ -13,10 +13,13 @@
 struct nx_grants;
 struct nx_json;
 
+#define NX_GRANT_USE 128
+
 struct nx_grant_limits { /* 0: none */
 	uint64_t max_rows, max_bytes;
 	int64_t timeout_ms;
 	uint32_t max_concurrent; /* queries of the principal at the source at once */
+	char use[NX_GRANT_USE]; /* the data source that stands in, with a login of its own; empty: none */
 };
 
 #define NX_GRANTS_MAX 1000 /* entries of one list */
@@ -31,7 +34,7 @@ bool nx_grants_empty(const struct nx_grants *g); /* no source has a list */
 NX_NODISCARD bool nx_grants_check(struct nx_grants *g, struct nx_str source,
 				  const struct nx_principal *p, struct nx_grant_limits *ret);
 /* Replaces the list: an array of {principal|role, maxRows?, maxBytes?, timeout?,
- * maxConcurrent?}. An empty array: only
+ * maxConcurrent?, use?}. An empty array: only
  * admins. Durable when it returns. NULL: takes the list away. */
 NX_NODISCARD enum nx_code nx_grants_set(struct nx_grants *g, struct nx_str source,
 					const struct nx_json *list, struct nx_error *err);

@@ -253,13 +253,31 @@ bool nx_guard_sees(struct nx_request *r, const struct nx_data_source *s)
 	return granted(r, s, &unused);
 }
 
-enum nx_code nx_guard_source(struct nx_request *r)
+static enum nx_code no_source(struct nx_request *r)
 {
-	if (granted(r, r->source, &r->granted))
-		return NX_OK;
 	nx_data_source_unref(r->source);
 	r->source = NULL;
 	return nx_fail(&r->err, NX_E_SOURCE_NOT_FOUND, "No such data source.");
+}
+
+enum nx_code nx_guard_source(struct nx_request *r)
+{
+	const struct nx_data_source *instead;
+	struct nx_error err;
+	if (!granted(r, r->source, &r->granted))
+		return no_source(r);
+	if (!r->granted.use[0])
+		return NX_OK;
+	/* its own grants are for those who ask for it by name. Gone: closed, never the wider login */
+	if (nx_catalog_get(r->gw->catalog, nx_str(r->granted.use), &instead, &err)) {
+		nx_log(NX_LOG_WARN, "grants",
+		       "the source %s, which a grant of " NX_STR_FMT " uses, does not exist",
+		       r->granted.use, NX_STR_ARG(r->source->name));
+		return no_source(r);
+	}
+	r->asked = r->source;
+	r->source = instead;
+	return NX_OK;
 }
 
 /* ---- how many at once ---- */

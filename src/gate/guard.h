@@ -29,8 +29,9 @@ void nx_guard_failed(struct nx_request *r);
 /* r->who is known: takes one of its requests, or RATE_LIMITED; AUDIT_FAILED when what it would do
  * must be recorded and cannot be. */
 NX_NODISCARD enum nx_code nx_guard_known(struct nx_request *r);
-/* r->source was found: may the caller see it? Sets r->granted. Otherwise the reference is given back and
- * it is SOURCE_NOT_FOUND, as for one that does not exist. */
+/* r->source was found: may the caller see it? Sets r->granted, and r->source to the one that stands in for it
+ * when the grant says so. Otherwise the reference is given back and it is SOURCE_NOT_FOUND, as for one that
+ * does not exist. */
 NX_NODISCARD enum nx_code nx_guard_source(struct nx_request *r);
 bool nx_guard_sees(struct nx_request *r, const struct nx_data_source *s);
 /* r is about to be submitted: counts it as under way, or TOO_MANY_QUERIES. Given back by nx_guard_left, which

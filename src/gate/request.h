@@ -75,6 +75,7 @@ struct nx_request {
 
 	/* resolve */
 	const struct nx_data_source *source; /* referenced until finish */
+	const struct nx_data_source *asked; /* the one asked for when `source` stands in for it; referenced */
 	struct nx_grant_limits granted;      /* beside the source's own limits */
 	uint64_t counted[2]; /* keys under which it counts as under way; 0: none */
 

@@ -590,6 +590,8 @@ void nx_finish_answer(struct nx_request *r, enum nx_code c)
 	nx_buf_done(&r->packed);
 	if (r->source)
 		nx_data_source_unref(r->source);
+	if (r->asked)
+		nx_data_source_unref(r->asked);
 }
 
 /* Gives everything back. After it the request does not exist any more. */

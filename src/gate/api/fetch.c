@@ -27,6 +27,7 @@ struct cursor {
 	uint64_t owner;
 	struct nx_arena *arena;
 	const struct nx_data_source *source;
+	const struct nx_data_source *asked; /* when `source` stands in for it; NULL: itself */
 	struct nx_lease *lease; /* NULL once the rows are at their end */
 	struct nx_stream *stream;
 	struct nx_encoding encoding;
@@ -83,6 +84,8 @@ static void cursor_free(struct cursor *c)
 	close_stream(c);
 	if (c->source)
 		nx_data_source_unref(c->source);
+	if (c->asked)
+		nx_data_source_unref(c->asked);
 	nx_buf_done(&c->page);
 	nx_arena_free(c->arena);
 	free(c);
@@ -339,6 +342,9 @@ static enum nx_code start_cursor(struct nx_request *r, struct cursor *c)
 		return code;
 	c->source = r->source;
 	nx_data_source_ref(c->source);
+	c->asked = r->asked;
+	if (c->asked)
+		nx_data_source_ref(c->asked);
 	c->stream = r->stream;
 	r->stream = NULL;
 	code = make_page(r, c, r->args.batch_size);
@@ -465,6 +471,21 @@ static enum nx_code next_page(struct nx_request *r, struct cursor *c, uint32_t w
 	return code;
 }
 
+/* Do the grants still lead to the cursor's source? They may have been taken away since it was opened. */
+static bool still_granted(struct nx_request *r, const struct cursor *c)
+{
+	r->source = c->asked ? c->asked : c->source;
+	nx_data_source_ref(r->source);
+	if (nx_guard_source(r))
+		return false;
+	if (strcmp(r->source->id, c->source->id) != 0)
+		return false;
+	nx_data_source_ref(c->source);
+	nx_data_source_unref(r->source); /* perhaps a newer version */
+	r->source = c->source;
+	return true;
+}
+
 enum nx_code nx_act_fetch_next(struct nx_request *r)
 {
 	uint64_t token;
@@ -478,9 +499,7 @@ enum nx_code nx_act_fetch_next(struct nx_request *r)
 	code = take_cursor(r, &c);
 	if (code)
 		return code;
-	r->source = c->source;
-	nx_data_source_ref(c->source);
-	if (nx_guard_source(r)) { /* taken away since it was opened */
+	if (!still_granted(r, c)) {
 		drop_cursor(r, c);
 		return nx_fail(&r->err, NX_E_CURSOR_NOT_FOUND,
 			       "No such cursor, or it has expired.");

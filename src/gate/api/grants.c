@@ -19,6 +19,25 @@ enum nx_code nx_act_grants(struct nx_request *r)
 	return NX_OK;
 }
 
+/* The sources that stand in must be there, and be others. That one of them is deleted later closes the grant. */
+static enum nx_code check_use(struct nx_request *r, const struct nx_json *list)
+{
+	for (const struct nx_json *g = list->first; g; g = g->next) {
+		const struct nx_json *use = nx_json_get(g, "use");
+		const struct nx_data_source *s;
+		if (!use || use->kind != NX_JSON_STRING)
+			continue; /* nx_grants_set() judges the form */
+		enum nx_code c = nx_catalog_get(r->gw->catalog, use->text, &s, &r->err);
+		bool other = !c && strcmp(s->id, r->source->id) != 0;
+		if (!c)
+			nx_data_source_unref(s);
+		if (!other)
+			return nx_fail(&r->err, NX_E_BAD_VALUE,
+				       "use: there is no other data source %.60s.", use->text.ptr);
+	}
+	return NX_OK;
+}
+
 enum nx_code nx_act_grants_replace(struct nx_request *r)
 {
 	const struct nx_json *list = nx_json_get(r->body, "grants");
@@ -26,6 +45,8 @@ enum nx_code nx_act_grants_replace(struct nx_request *r)
 		return nx_fail(&r->err, list ? NX_E_UNKNOWN_KEY : NX_E_MISSING_KEY,
 			       "The body has the field grants and no other.");
 	enum nx_code c = nx_step_resolve_source(r, r->path[0]);
+	if (!c)
+		c = check_use(r, list);
 	if (!c)
 		c = nx_grants_set(r->gw->grants, nx_guard_source_key(r), list, &r->err);
 	if (c)

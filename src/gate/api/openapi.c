@@ -93,7 +93,7 @@ static void put_schemas(struct nx_buf *b)
 		"\"string\"},\"role\":{\"type\":\"string\"},\"maxRows\":{\"type\":\"integer\"},"
 		"\"maxBytes\":{\"type\":\"integer\"},\"timeout\":{\"type\":\"number\"},"
 		"\"maxConcurrent\":{\"type\":"
-		"\"integer\"}}}}},"
+		"\"integer\"},\"use\":{\"type\":\"string\"}}}}},"
 		"\"required\":[\"grants\"]}");
 	nx_buf_puts(b, ",\"Error\":{\"type\":\"object\",\"properties\":{"
 		       "\"success\":{\"type\":\"boolean\",\"enum\":[false]},\"error\":{\"type\":"
