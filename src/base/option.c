@@ -38,6 +38,9 @@ const struct nx_option nx_options_common[] = {
 	  "Rows a query may return; 0: no limit." },
 	{ "maxBytes", NX_OPT_INT, NX_OPTF_POOL, "0", 0, INT64_MAX, NULL,
 	  "Bytes of encoded result a query may return; 0: no limit." },
+	{ "readOnlyAccount", NX_OPT_ENUM, NX_OPTF_POOL, "any", 0, 0, "any|no-superuser|required",
+	  "What the account must not be able to do for the source to become active: anything "
+	  "(any), be a superuser, or write at all (required)." },
 	{ "allowMetadataStatements", NX_OPT_BOOL, NX_OPTF_POOL, "false", 0, 0, NULL,
 	  "Lets SHOW, DESCRIBE, EXPLAIN, VALUES and TABLE pass where they only read." },
 	{ "functions", NX_OPT_ENUM, NX_OPTF_POOL, "deny-list", 0, 0, "deny-list|built-in",

@@ -435,6 +435,10 @@ static enum nx_code replace_with(struct nx_catalog *c, struct nx_snapshot *old,
 	if (!code)
 		code = nx_rules_end(rules, a, broken, err);
 	if (!code) {
+		nx_body_follow(s->body, old->body);
+		/* an account with conditions is looked at before it serves */
+		if (s->pub.account != NX_ACCOUNT_ANY && s->pub.status == NX_SOURCE_ACTIVE)
+			s->pub.status = NX_SOURCE_DRAFT;
 		struct nx_store_source row = row_of(s);
 		code = nx_store_source_put(c->store, &row, err);
 	}
@@ -486,7 +490,7 @@ enum nx_code nx_catalog_delete(struct nx_catalog *c, struct nx_str id, struct nx
 }
 
 static enum nx_code change_status(struct nx_catalog *c, struct nx_snapshot *old,
-				  enum nx_source_status status, struct nx_error *err)
+				  enum nx_source_status status, bool save, struct nx_error *err)
 {
 	if (status == NX_SOURCE_ACTIVE && !old->pub.driver)
 		return nx_fail(err, NX_E_DRIVER_NOT_BUILT,
@@ -502,7 +506,7 @@ static enum nx_code change_status(struct nx_catalog *c, struct nx_snapshot *old,
 	s->pub.problem = old->pub.problem;
 	memcpy(s->pub.problem_text, old->pub.problem_text, sizeof(s->pub.problem_text));
 	enum nx_code code =
-		old->pub.from_config
+		!save || old->pub.from_config
 			? NX_OK
 			: nx_store_source_status(c->store, nx_str(old->pub.id),
 						 nx_str(nx_source_status_name(status)), err);
@@ -522,11 +526,25 @@ enum nx_code nx_catalog_set_status(struct nx_catalog *c, struct nx_str id,
 	bool same = old && old->pub.status == status;
 	enum nx_code code = !old   ? not_found(err)
 			    : same ? NX_OK
-				   : change_status(c, old, status, err);
+				   : change_status(c, old, status, true, err);
 	pthread_mutex_unlock(&c->writing);
 	if (!code && !same)
 		nx_catalog_tell(c, old);
 	return code;
+}
+
+bool nx_catalog_note_status(struct nx_catalog *c, const struct nx_data_source *was,
+			    enum nx_source_status status)
+{
+	struct nx_error err;
+	pthread_mutex_lock(&c->writing);
+	struct nx_snapshot *old = nx_catalog_current(c, nx_str(was->id));
+	bool ok = old && &old->pub == was && was->status != status &&
+		  change_status(c, old, status, false, &err) == NX_OK;
+	pthread_mutex_unlock(&c->writing);
+	if (ok)
+		nx_catalog_tell(c, old);
+	return ok;
 }
 
 /* ---- sources that are not in the store ---- */

@@ -40,6 +40,9 @@ extern const struct nx_driver *const nx_drivers[];
 enum nx_source_status { NX_SOURCE_DRAFT, NX_SOURCE_ACTIVE, NX_SOURCE_INACTIVE, NX_SOURCE_ERROR };
 const char *nx_source_status_name(enum nx_source_status s);
 
+/* What the account that a source logs in with may be able to do: option readOnlyAccount. */
+enum nx_account { NX_ACCOUNT_ANY, NX_ACCOUNT_NO_SUPERUSER, NX_ACCOUNT_READ_ONLY };
+
 /* Limits every source has, from the POOL options of its config. Milliseconds and counts. */
 struct nx_source_limits {
 	uint32_t max_pool, max_streams, max_queue;
@@ -61,6 +64,7 @@ struct nx_data_source {
 	enum nx_source_status status;
 	struct nx_str description;
 	struct nx_str created_at, updated_at; /* ISO 8601 UTC */
+	enum nx_account account; /* option readOnlyAccount */
 	bool from_config;     /* declared in nexus.yaml: read-only through the API */
 	/* NX_OK, or why this source cannot be used although it is kept: credentials that do not decrypt
 	 * or a config that no longer fits its type. Then status is ERROR and options are incomplete. */
@@ -102,6 +106,10 @@ NX_NODISCARD enum nx_code nx_catalog_replace(struct nx_catalog *c, struct nx_str
 NX_NODISCARD enum nx_code nx_catalog_delete(struct nx_catalog *c, struct nx_str id, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_catalog_set_status(struct nx_catalog *c, struct nx_str id,
 						enum nx_source_status s, struct nx_error *err);
+/* For this process only: the store keeps what was decided, not how the source is at the moment. False: it is
+ * not as `was` any more, and nothing changed. */
+NX_NODISCARD bool nx_catalog_note_status(struct nx_catalog *c, const struct nx_data_source *was,
+					 enum nx_source_status s);
 /* Validates and builds without saving: for test-query. */
 NX_NODISCARD enum nx_code nx_catalog_build(struct nx_catalog *c, const struct nx_json *body,
 					   struct nx_arena *a, struct nx_str *rules,

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "catalog/catalog.h"
+#include "catalog/vitals.h"
 #include "store/store.h"
 #include "store/vault.h"
 
@@ -83,6 +84,7 @@ void nx_rules_name(struct nx_str name, struct nx_rules *r);
 /* What a change of status does not touch; shared by snapshots. */
 struct nx_body {
 	_Atomic uint32_t refs;
+	struct nx_vitals *vitals; /* a reference; shared with the body that is replaced */
 	struct nx_options *options;
 	struct nx_str name, type_name, description, created_at, updated_at;
 	struct nx_str config;  /* JSON, masked */
@@ -104,6 +106,8 @@ struct nx_body_parts {
 /* Takes `options` over, also on failure. */
 struct nx_body *nx_body_new(const struct nx_body_parts *p, struct nx_options *options);
 void nx_body_unref(struct nx_body *b);
+/* `b` goes on where `old` was; before it is published. */
+void nx_body_follow(struct nx_body *b, const struct nx_body *old);
 /* A snapshot with one reference. Takes a reference of `body` for itself. NULL: out of memory. */
 struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 				    const struct nx_source_type *type, uint32_t version,

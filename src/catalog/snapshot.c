@@ -21,13 +21,16 @@ struct nx_body *nx_body_new(const struct nx_body_parts *p, struct nx_options *op
 	size_t n = p->name.len + p->type_name.len + p->description.len + p->created_at.len +
 		   p->updated_at.len + p->config.len + p->secrets.len + 7; /* each is bounded */
 	struct nx_body *b = malloc(sizeof(*b) + n);
-	if (!b || !options) {
+	struct nx_vitals *vitals = b ? nx_vitals_new() : NULL;
+	if (!vitals || !options) {
+		nx_vitals_unref(vitals);
 		free(b);
 		nx_options_free(options);
 		return NULL;
 	}
 	atomic_init(&b->refs, 1);
 	b->options = options;
+	b->vitals = vitals;
 	char *at = b->bytes;
 	b->name = keep(&at, p->name);
 	b->type_name = keep(&at, p->type_name);
@@ -44,7 +47,27 @@ void nx_body_unref(struct nx_body *b)
 	if (!b || atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
 		return;
 	nx_options_free(b->options);
+	nx_vitals_unref(b->vitals);
 	free(b);
+}
+
+void nx_body_follow(struct nx_body *b, const struct nx_body *old)
+{
+	nx_vitals_unref(b->vitals);
+	b->vitals = nx_vitals_ref(old->vitals);
+}
+
+struct nx_vitals *nx_data_source_vitals(const struct nx_data_source *s)
+{
+	return nx_snapshot_of(s)->body->vitals;
+}
+
+static enum nx_account account_of(const struct nx_options *o)
+{
+	const char *s = nx_opt_str(o, "readOnlyAccount", "any");
+	return strcmp(s, "required") == 0	? NX_ACCOUNT_READ_ONLY
+	       : strcmp(s, "no-superuser") == 0 ? NX_ACCOUNT_NO_SUPERUSER
+						: NX_ACCOUNT_ANY;
 }
 
 static uint32_t count32(int64_t v)
@@ -91,6 +114,7 @@ struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 			strcmp(nx_opt_str(body->options, "functions", ""), "built-in") == 0,
 		.allow_functions = nx_opt_str(body->options, "allowFunctions", NULL),
 		.deny_functions = nx_opt_str(body->options, "denyFunctions", NULL),
+		.account = account_of(body->options),
 		.version = version,
 		.status = status,
 		.description = body->description,
@@ -137,6 +161,7 @@ void nx_data_source_json(const struct nx_data_source *s, struct nx_buf *out)
 	member(out, "type", b->type_name);
 	member(out, "description", s->description);
 	member(out, "status", nx_str(nx_source_status_name(s->status)));
+	member(out, "health", nx_str(nx_vitals_word(s)));
 	nx_buf_printf(out, ",\"version\":%u,\"driverBuilt\":%s,\"fromConfig\":%s,\"config\":",
 		      s->version, s->driver ? "true" : "false", s->from_config ? "true" : "false");
 	nx_buf_put_str(out, b->config.len ? b->config : NX_STR("{}"));

@@ -31,9 +31,9 @@ struct nx_exec_config {
 	uint32_t workers;     /* running at once while queries are fast; 0: 4 per core */
 	uint32_t max_workers; /* threads at most; 0: 512 */
 	uint32_t max_jobs;    /* queued and running together; 0: 20000. OVERLOADED beyond */
-	/* Told after each attempt to connect, on a worker, no lock held; may be NULL. `failures` in a
-	 * row, 0 after a success. */
-	void (*on_connect)(const struct nx_data_source *s, uint32_t failures, void *arg);
+	/* Told after each attempt to connect, on a worker, no lock held; may be NULL. `err` NULL: it
+	 * succeeded. Not told of an attempt that the query's own deadline ended. */
+	void (*on_connect)(const struct nx_data_source *s, const struct nx_error *err, void *arg);
 	void *on_connect_arg;
 };
 

@@ -47,7 +47,6 @@ struct nx_pool {
 	uint32_t active, streams, open, nidle;
 	uint32_t users;                  /* jobs and leases that point here */
 	bool closing;
-	uint32_t failures; /* to connect, in a row */
 	int64_t suspect; /* idle connections last used before this are checked: a sibling died */
 	uint64_t connects, connect_failures, reuses, cancels;
 };

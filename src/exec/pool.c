@@ -247,12 +247,10 @@ static enum nx_code open_lease(struct nx_job *j, struct nx_lease **ret, struct n
 		p->connects++;
 		p->open++;
 	}
-	/* the deadline of a short query is no fault of the source */
-	p->failures = !c ? 0 : c == NX_E_CONNECT_TIMEOUT && ours ? p->failures : p->failures + 1;
-	uint32_t failures = p->failures;
 	pthread_mutex_unlock(&e->lock);
-	if (e->cfg.on_connect)
-		e->cfg.on_connect(p->ds, failures, e->cfg.on_connect_arg);
+	/* the deadline of a short query is no fault of the source */
+	if (e->cfg.on_connect && !(c == NX_E_CONNECT_TIMEOUT && ours))
+		e->cfg.on_connect(p->ds, c ? err : NULL, e->cfg.on_connect_arg);
 	if (c) {
 		free(l);
 		if (c == NX_E_CONNECT_TIMEOUT && ours)

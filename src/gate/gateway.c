@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/net.h"
+#include "exec/health.h"
 #include "gate/guard.h"
 #include "gate/request.h"
 #include "gate/schemas.h"
@@ -208,23 +209,40 @@ static enum nx_code listen_http(struct nx_gateway *gw, const struct nx_inherited
 
 /* ---- housekeeping ---- */
 
-/* Three connections in a row that fail make a source `error`, one that succeeds makes it `active`; a
- * user's bad SQL has no say. */
-static void on_connect(const struct nx_data_source *s, uint32_t failures, void *arg)
+/* What connections and probes find out; a user's bad SQL has no say. */
+static void on_event(const struct nx_data_source *s, enum nx_source_event e, void *arg)
 {
 	struct nx_gateway *gw = arg;
-	enum nx_source_status want = s->status;
-	if (failures == 0 && (s->status == NX_SOURCE_ERROR || s->status == NX_SOURCE_DRAFT))
-		want = NX_SOURCE_ACTIVE;
-	else if (failures >= 3 && s->status != NX_SOURCE_INACTIVE)
-		want = NX_SOURCE_ERROR;
-	if (want == s->status)
+	enum nx_source_status want = nx_source_next(s->status, e);
+	if (want != s->status && nx_catalog_note_status(gw->catalog, s, want))
+		nx_log(want == NX_SOURCE_ACTIVE ? NX_LOG_INFO : NX_LOG_WARN, "source",
+		       NX_STR_FMT " is %s now", NX_STR_ARG(s->name), nx_source_status_name(want));
+}
+
+static void on_connect(const struct nx_data_source *s, const struct nx_error *err, void *arg)
+{
+	struct nx_vitals *v = nx_data_source_vitals(s);
+	if (err && nx_vitals_fault(v, err, nx_now()) >= NX_FAULTS_MAX)
+		on_event(s, NX_EV_FAULTS, arg);
+	if (err)
 		return;
-	nx_log(NX_LOG_WARN, "source", NX_STR_FMT " is %s now", NX_STR_ARG(s->name),
-	       nx_source_status_name(want));
-	struct nx_error err;
-	if (nx_catalog_set_status(gw->catalog, nx_str(s->id), want, &err))
-		nx_log_error(NX_LOG_WARN, "source", NULL, &err);
+	nx_vitals_good(v, nx_now());
+	/* an account with conditions becomes active by a probe, which looks at them */
+	if (s->account == NX_ACCOUNT_ANY)
+		on_event(s, NX_EV_TEST_OK, arg);
+}
+
+static enum nx_code start_health(struct nx_gateway *gw, struct nx_error *err)
+{
+	const struct nx_options *o = gw->config.values;
+	struct nx_health_config h = {
+		.interval_ms = (uint32_t)nx_opt_ms(o, "health.interval", 0),
+		.timeout_ms = (uint32_t)nx_opt_ms(o, "health.timeout", 0),
+		.threads = (uint32_t)nx_opt_int(o, "health.threads", 0),
+		.on_event = on_event,
+		.arg = gw,
+	};
+	return nx_health_start(&h, gw->catalog, &gw->health, err);
 }
 
 static void *housekeeper(void *arg)
@@ -299,6 +317,7 @@ static void free_parts(struct nx_gateway *gw)
 		pthread_mutex_unlock(&gw->keeper_lock);
 		pthread_join(gw->keeper, NULL);
 	}
+	nx_health_stop(gw->health);
 	nx_cursors_free(gw->cursors);
 	nx_exec_stop(gw->exec, 0);
 	nx_schemas_free(gw->schemas);
@@ -363,6 +382,8 @@ enum nx_code nx_gateway_start(struct nx_config *config, const struct nx_inherite
 	};
 	if (!c)
 		c = nx_exec_start(&e, gw->catalog, &gw->exec, err);
+	if (!c)
+		c = start_health(gw, err);
 	gw->verdicts = nx_verdicts_new();
 	gw->cursors = nx_cursors_new((uint32_t)nx_opt_int(o, "query.maxCursors", 0),
 				     nx_opt_ms(o, "query.cursorTtl", 0));

@@ -17,6 +17,7 @@ struct nx_verdicts;
 struct nx_cursors;
 struct nx_guard;
 struct nx_reloads;
+struct nx_health;
 struct nx_buf;
 struct nx_schemas;
 
@@ -28,6 +29,7 @@ struct nx_gateway {
 	struct nx_grants *grants;
 	struct nx_catalog *catalog;
 	struct nx_exec *exec;
+	struct nx_health *health;
 	struct nx_history *history;
 	struct nx_verdicts *verdicts;
 	struct nx_cursors *cursors;

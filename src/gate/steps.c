@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "catalog/vitals.h"
 #include "gate/api/api.h"
 #include "gate/guard.h"
 #include "stats/metrics.h"
@@ -157,10 +158,20 @@ enum nx_code nx_step_resolve(struct nx_request *r, struct nx_str id_or_name)
 		return nx_fail(&r->err, NX_E_DRIVER_NOT_BUILT,
 			       "The type %s is known but its driver is not built in.",
 			       r->source->type->name);
-	/* draft and error are tried: the answer of the source says more than the state */
-	if (r->source->status == NX_SOURCE_INACTIVE)
-		return nx_fail(&r->err, NX_E_SOURCE_INACTIVE, "The data source is %s.",
-			       nx_source_status_name(r->source->status));
+	switch (r->source->status) {
+	case NX_SOURCE_INACTIVE:
+		return nx_fail(&r->err, NX_E_SOURCE_INACTIVE, "The data source is inactive.");
+	case NX_SOURCE_ERROR:
+		return nx_vitals_admit(r->source, nx_now(), &r->err);
+	case NX_SOURCE_DRAFT: /* tried, unless its account has to be looked at before */
+		if (r->source->account != NX_ACCOUNT_ANY)
+			return nx_fail(
+				&r->err, NX_E_SOURCE_INACTIVE,
+				"The data source is a draft: its account was not tested yet.");
+		return NX_OK;
+	case NX_SOURCE_ACTIVE:
+		return NX_OK;
+	}
 	return NX_OK;
 }
 
@@ -546,6 +557,8 @@ static void record_query(struct nx_request *r, enum nx_code c, int64_t elapsed)
 	memcpy(h.correlation_id, r->correlation, sizeof(h.correlation_id));
 	memcpy(h.principal, r->who.name, sizeof(h.principal));
 	if (r->source) {
+		if (r->t_run)
+			nx_vitals_query(nx_data_source_vitals(r->source), c, elapsed);
 		memcpy(h.source_id, r->source->id, sizeof(h.source_id));
 		(void)snprintf(h.source_type, sizeof(h.source_type), "%s", r->source->type->name);
 	}

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,37 @@ class Server:
                 "password": self.password, "database": self.database}
         base.update(config)
         return {"name": name, "type": self.kind, "config": base}
+
+
+class OwnPostgres:
+    """A PostgreSQL of one test, which may kill it and start it again on the same port."""
+
+    def __init__(self):
+        self.info = start("postgresql")
+        self.server = Postgres("postgresql", self.info)
+        self.server.prepare()
+        nxtest.closers.insert(0, self.stop)
+
+    def pg_ctl(self, *args):
+        command = ["/usr/lib/postgresql/15/bin/pg_ctl", "-D", os.path.join(self.server.dir, "data"), *args]
+        if os.geteuid() == 0:
+            command = ["runuser", "-u", "postgres", "--", *command]
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                       cwd="/", check=False)
+
+    def kill(self):
+        with open(os.path.join(self.server.dir, "data", "postmaster.pid"), encoding="ascii") as f:
+            pid = int(f.readline())
+        os.kill(pid, signal.SIGKILL)
+        self.pg_ctl("-m", "immediate", "-w", "stop")  # until its children are gone, too
+
+    def start(self):
+        self.pg_ctl("-l", os.path.join(self.server.dir, "log"), "-w", "-o", f"-p {self.server.port}", "start")
+
+    def stop(self):
+        info, self.info = self.info, None
+        if info:
+            stop("postgresql", info)
 
 
 class Postgres(Server):

@@ -11,4 +11,10 @@
 #undef NX_ROUTE
 #undef nx_act_query
 
+/* sources.c: the read-only layers that hold for a driver, as an object. NULL: it is not built in. */
+void nx_put_layers(struct nx_buf *b, const struct nx_driver *d);
+/* source_state.c: a new source, or one whose account must be looked at again, is tested at once and becomes
+ * active or error. r->source is then its new snapshot. *report: what the test said, or ptr NULL: none. */
+enum nx_code nx_source_first_test(struct nx_request *r, struct nx_str *report);
+
 #endif

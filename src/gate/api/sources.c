@@ -2,11 +2,12 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "catalog/vitals.h"
 #include "gate/api/api.h"
 #include "gate/guard.h"
 
 /* The layers that hold for a driver, as docs/security.md names them: A is always there. */
-static void put_layers(struct nx_buf *b, const struct nx_driver *d)
+void nx_put_layers(struct nx_buf *b, const struct nx_driver *d)
 {
 	unsigned caps = d ? d->caps : 0;
 	nx_buf_printf(
@@ -47,7 +48,7 @@ enum nx_code nx_act_drivers(struct nx_request *r)
 				any = true;
 			}
 		nx_buf_puts(&b, "],\"readOnlyLayers\":");
-		put_layers(&b, d);
+		nx_put_layers(&b, d);
 		nx_buf_printf(
 			&b, ",\"verified\":\"%s\",\"verifiedNote\":", d ? t->proof : "unverified");
 		nx_buf_put_json(&b, nx_str(t->proof_note ? t->proof_note : ""));
@@ -124,11 +125,18 @@ enum nx_code nx_act_sources(struct nx_request *r)
 	return c;
 }
 
-static enum nx_code show(struct nx_request *r, int status)
+/* `report`: what a test of it said, a JSON value; ptr NULL: it was not tested. */
+static enum nx_code show(struct nx_request *r, int status, struct nx_str report)
 {
 	struct nx_buf b;
 	nx_buf_init(&b, (size_t)1 << 20);
 	nx_data_source_json(r->source, &b);
+	if (report.ptr && b.len > 0) {
+		b.len--; /* the closing brace */
+		nx_buf_puts(&b, ",\"test\":");
+		nx_buf_put_str(&b, report);
+		nx_buf_putc(&b, '}');
+	}
 	nx_request_data(r, status, nx_buf_str(&b));
 	nx_buf_done(&b);
 	return NX_OK;
@@ -137,7 +145,7 @@ static enum nx_code show(struct nx_request *r, int status)
 enum nx_code nx_act_source_show(struct nx_request *r)
 {
 	enum nx_code c = nx_step_resolve_source(r, r->path[0]);
-	return c ? c : show(r, 200);
+	return c ? c : show(r, 200, (struct nx_str){ NULL, 0 });
 }
 
 /* A refused config answers with every broken rule, not only the first. */
@@ -161,39 +169,6 @@ static enum nx_code refused(struct nx_request *r, struct nx_str rules, enum nx_c
 	return c;
 }
 
-static enum nx_code try_connection(const struct nx_data_source *s, struct nx_grants *grants,
-				   int64_t *took, struct nx_error *err)
-{
-	int64_t deadline = nx_now() + (int64_t)s->limits.connect_ms * NX_MS;
-	return nx_exec_probe(s, deadline, grants, took, err);
-}
-
-/* A new source is tested at once: active when it answers, error when it does not. */
-static enum nx_code first_test(struct nx_request *r)
-{
-	struct nx_str skip = nx_query_param(r, "skipTest");
-	const struct nx_json *in_body = nx_json_get(r->body, "skipTest");
-	if (in_body)
-		skip = in_body->text;
-	if ((skip.ptr && !nx_str_is(skip, "false")) || !r->source->driver ||
-	    r->source->status != NX_SOURCE_DRAFT)
-		return NX_OK;
-	struct nx_grants g;
-	int64_t took;
-	struct nx_error why;
-	enum nx_source_status s =
-		try_connection(r->source, &g, &took, &why) ? NX_SOURCE_ERROR : NX_SOURCE_ACTIVE;
-	struct nx_str id = nx_arena_str(r->arena, nx_str(r->source->id));
-	if (!id.ptr)
-		return nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
-	enum nx_code c = nx_catalog_set_status(r->gw->catalog, id, s, &r->err);
-	if (c)
-		return c;
-	nx_data_source_unref(r->source);
-	r->source = NULL;
-	return nx_step_resolve_source(r, id);
-}
-
 enum nx_code nx_act_source_create(struct nx_request *r)
 {
 	struct nx_str rules = { NULL, 0 };
@@ -201,13 +176,14 @@ enum nx_code nx_act_source_create(struct nx_request *r)
 		nx_catalog_create(r->gw->catalog, r->body, r->arena, &rules, &r->source, &r->err);
 	if (c)
 		return refused(r, rules, c);
-	c = first_test(r);
+	struct nx_str report = { NULL, 0 };
+	c = nx_source_first_test(r, &report);
 	if (c)
 		return c;
 	char where[80];
 	(void)snprintf(where, sizeof(where), "/api/v1/datasources/%s", r->source->id);
 	nx_http_add_header(r->x, "Location", nx_str(where));
-	return show(r, 201);
+	return show(r, 201, report);
 }
 
 enum nx_code nx_act_source_replace(struct nx_request *r)
@@ -215,7 +191,13 @@ enum nx_code nx_act_source_replace(struct nx_request *r)
 	struct nx_str rules = { NULL, 0 };
 	enum nx_code c = nx_catalog_replace(r->gw->catalog, r->path[0], r->body, r->arena, &rules,
 					    &r->source, &r->err);
-	return c ? refused(r, rules, c) : show(r, 200);
+	if (c)
+		return refused(r, rules, c);
+	nx_vitals_again(nx_data_source_vitals(r->source));
+	struct nx_str report = { NULL, 0 };
+	if (r->source->account != NX_ACCOUNT_ANY)
+		c = nx_source_first_test(r, &report);
+	return c ? c : show(r, 200, report);
 }
 
 enum nx_code nx_act_source_delete(struct nx_request *r)
@@ -226,92 +208,4 @@ enum nx_code nx_act_source_delete(struct nx_request *r)
 	if (!c)
 		nx_request_reply(r, 204, NULL, NX_STR(""));
 	return c;
-}
-
-static enum nx_code set_status(struct nx_request *r, enum nx_source_status s)
-{
-	enum nx_code c = nx_catalog_set_status(r->gw->catalog, r->path[0], s, &r->err);
-	return c ? c : nx_act_source_show(r);
-}
-
-enum nx_code nx_act_source_activate(struct nx_request *r)
-{
-	return set_status(r, NX_SOURCE_ACTIVE);
-}
-
-enum nx_code nx_act_source_deactivate(struct nx_request *r)
-{
-	return set_status(r, NX_SOURCE_INACTIVE);
-}
-
-enum nx_code nx_act_source_test(struct nx_request *r)
-{
-	enum nx_code c = nx_step_resolve_source(r, r->path[0]);
-	if (c)
-		return c;
-	if (!r->source->driver)
-		return nx_fail(&r->err, NX_E_DRIVER_NOT_BUILT,
-			       "The type %s is known but its driver is not built in.",
-			       r->source->type->name);
-	struct nx_grants g = { .superuser = false };
-	int64_t took = 0;
-	struct nx_error why;
-	enum nx_code t = try_connection(r->source, &g, &took, &why);
-	struct nx_buf b;
-	nx_buf_init(&b, 16384);
-	nx_buf_printf(&b, "{\"ok\":%s,\"latencyMs\":%.3f", t ? "false" : "true",
-		      (double)took / 1e6);
-	if (t) {
-		nx_buf_puts(&b, ",\"error\":");
-		nx_encode_error(&why, &b);
-	} else if (r->source->driver->probe) {
-		nx_buf_printf(&b,
-			      ",\"grants\":{\"superuser\":%s,\"canWrite\":%s,\"canFiles\":%s,"
-			      "\"summary\":",
-			      g.superuser ? "true" : "false", g.can_write ? "true" : "false",
-			      g.can_files ? "true" : "false");
-		nx_buf_put_json(&b, nx_str(g.summary));
-		nx_buf_putc(&b, '}');
-	}
-	nx_buf_puts(&b, ",\"readOnlyLayers\":");
-	put_layers(&b, r->source->driver);
-	nx_buf_putc(&b, '}');
-	nx_request_data(r, 200, nx_buf_str(&b));
-	nx_buf_done(&b);
-	return NX_OK;
-}
-
-struct pool_find {
-	const char *id;
-	struct nx_pool_stats s;
-};
-
-static void find_pool(const struct nx_pool_stats *s, void *arg)
-{
-	struct pool_find *f = arg;
-	if (strcmp(s->id, f->id) == 0)
-		nx_pool_stats_add(&f->s, s);
-}
-
-enum nx_code nx_act_source_status(struct nx_request *r)
-{
-	enum nx_code c = nx_step_resolve_source(r, r->path[0]);
-	if (c)
-		return c;
-	struct pool_find f = { .id = r->source->id };
-	nx_exec_pools(r->gw->exec, find_pool, &f);
-	struct nx_buf b;
-	nx_buf_init(&b, 16384);
-	nx_buf_printf(&b, "{\"id\":\"%s\",\"status\":\"%s\",\"version\":%u,\"readOnlyLayers\":",
-		      r->source->id, nx_source_status_name(r->source->status), r->source->version);
-	put_layers(&b, r->source->driver);
-	nx_buf_printf(&b,
-		      ",\"pool\":{\"max\":%u,\"active\":%u,\"streams\":%u,\"open\":%u,\"idle\":%u,"
-		      "\"waiting\":%u,\"connects\":%llu,\"connectFailures\":%llu}}",
-		      r->source->limits.max_pool, f.s.active, f.s.streams, f.s.open, f.s.idle,
-		      f.s.waiting, (unsigned long long)f.s.connects,
-		      (unsigned long long)f.s.connect_failures);
-	nx_request_data(r, 200, nx_buf_str(&b));
-	nx_buf_done(&b);
-	return NX_OK;
 }
