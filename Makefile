@@ -31,6 +31,7 @@ test: ## install what tests need, start own servers, run everything
 	@tools/pyarrow.sh
 	@tools/linters.sh
 	@tools/issuer.sh
+	@tools/observers.sh
 	@tests/run.py $(TESTS)
 
 check: build ## unit tests only
@@ -47,6 +48,7 @@ asan: ## the suite under AddressSanitizer and UBSan
 	@tools/engine.sh
 	@tools/pyarrow.sh
 	@tools/issuer.sh
+	@tools/observers.sh
 	@tests/run.py --sanitize asan $(TESTS)
 
 tsan: ## the API tests under ThreadSanitizer

@@ -109,7 +109,36 @@ def sources_page():
     return "".join(out)
 
 
-PAGES = {"docs/errors.md": errors_page, "docs/config.md": config_page, "docs/sources.md": sources_page}
+def metrics_page():
+    source = "src/stats/metrics.def"
+    out = [NOTE.format(source + ", src/stats/steps.def"), "# Metrics\n\n",
+           "`GET /metrics` in the text format of Prometheus; the right `METRICS` is needed. Times are in seconds,\n"
+           "sizes in bytes. Every label has few values: routes, doors, source types, outcomes (`success`, `error`,\n"
+           "`timeout`, `canceled`, `rejected`), codes of [errors](errors.md), dialects and steps are fixed lists;\n"
+           "`source` has `metrics.maxSources` values and `other`. Series that were never counted are left out.\n"
+           "Dashboards and rules: [operations](operations.md), section Watching.\n"]
+    for kind, value in rows(read(source), "NX_METRIC"):
+        if kind == "group":
+            if value.startswith("NX_METRIC"):
+                continue
+            title, _, text = value.partition(". ")
+            out.append(f"\n## {title}\n\n")
+            if text:
+                out.append(re.sub(r"\s*\n\s*\*?\s*", " ", text).strip() + "\n\n")
+            out.append("| metric | type | labels | meaning |\n|---|---|---|---|\n")
+        else:
+            _, name, type_, labels, text = value
+            names = ", ".join(f"`{l}`" for l in labels.split())
+            out.append(f"| `{name}` | {type_.lower()} | {names} | {text} |\n")
+    out.append("\n## Steps\n\nThe label `step`, in the order a query takes them.\n\n"
+               "| step | what |\n|---|---|\n")
+    for kind, value in rows(read("src/stats/steps.def"), "NX_STEP"):
+        if kind == "row":
+            out.append(f"| `{value[1]}` | {value[2]} |\n")
+    return "".join(out)
+
+
+PAGES = {"docs/metrics.md": metrics_page, "docs/errors.md": errors_page, "docs/config.md": config_page, "docs/sources.md": sources_page}
 
 
 def main():

@@ -164,6 +164,9 @@ struct nx_driver {
 	enum nx_code (*probe)(struct nx_conn *c, int64_t deadline, struct nx_grants *ret,
 			      struct nx_error *err);
 
+	/* Helper processes that run a query now, for the metrics. May be NULL: it has none. Any thread. */
+	uint32_t (*processes)(void);
+
 	/* From another thread; idempotent; bounded to a few seconds; may race with completion (then it
 	 * does nothing or cancels nothing). May be NULL without NX_CAP_CANCEL. */
 	void (*cancel)(struct nx_conn *c);

@@ -15,6 +15,7 @@ enum nx_opt_type {
 	NX_OPT_INT,      /* min..max */
 	NX_OPT_BOOL,
 	NX_OPT_SECONDS,  /* whole or decimal seconds, kept as milliseconds; min..max in ms */
+	NX_OPT_RATIO,    /* 0..1 with up to six decimals, kept as millionths */
 	NX_OPT_ENUM,     /* one of choices, "a|b|c", matched without case, kept as listed */
 	NX_OPT_SECRET,   /* string; encrypted at rest, never shown */
 };

@@ -274,6 +274,11 @@ void nx_auth_wait(struct nx_auth *a, int64_t deadline)
 		nx_issuer_wait(a->rules.foreign, deadline);
 }
 
+void nx_auth_cache_stats(struct nx_auth *a, uint64_t *ret_hits, uint64_t *ret_misses)
+{
+	nx_token_cache_stats(a->cache, ret_hits, ret_misses);
+}
+
 /* The credentials of "Bearer x", RFC 6750 2.1: one space, then no blank. */
 static bool bearer(struct nx_str v, struct nx_str *ret)
 {

@@ -74,6 +74,9 @@ bool nx_principal_may(const struct nx_principal *p, enum nx_right right);
 const char *nx_role_name(enum nx_role r);
 NX_NODISCARD bool nx_role_by_name(struct nx_str s, enum nx_role *ret);
 
+/* Tokens found in the cache of verified ones, and those that were not. */
+void nx_auth_cache_stats(struct nx_auth *a, uint64_t *ret_hits, uint64_t *ret_misses);
+
 /* What a key or token is issued for. */
 struct nx_issue {
 	struct nx_str name; /* of the key; subject of the token */

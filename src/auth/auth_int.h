@@ -186,6 +186,7 @@ NX_NODISCARD bool nx_token_cache_get(struct nx_token_cache *c, const uint8_t has
 				     int64_t now, uint64_t gen, struct nx_principal *ret);
 void nx_token_cache_put(struct nx_token_cache *c, const uint8_t hash[NX_HASH_LEN], int64_t now,
 			int64_t until, uint64_t gen, const struct nx_principal *p);
+void nx_token_cache_stats(struct nx_token_cache *c, uint64_t *ret_hits, uint64_t *ret_misses);
 uint32_t nx_token_cache_used(struct nx_token_cache *c); /* entries held; for tests */
 
 /* ---- keys.c: API keys `nxk_<8 hex>_<64 hex>` ---- */

@@ -18,6 +18,7 @@ struct entry {
 struct shard {
 	_Alignas(64) pthread_mutex_t lock; /* its sets */
 	struct entry *sets;
+	uint64_t hits, misses;
 };
 
 struct nx_token_cache {
@@ -80,8 +81,24 @@ bool nx_token_cache_get(struct nx_token_cache *c, const uint8_t hash[NX_HASH_LEN
 		*ret = set[i].who;
 		hit = true;
 	}
+	if (hit)
+		sh->hits++;
+	else
+		sh->misses++;
 	pthread_mutex_unlock(&sh->lock);
 	return hit;
+}
+
+void nx_token_cache_stats(struct nx_token_cache *c, uint64_t *ret_hits, uint64_t *ret_misses)
+{
+	*ret_hits = *ret_misses = 0;
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *sh = &c->shards[i];
+		pthread_mutex_lock(&sh->lock);
+		*ret_hits += sh->hits;
+		*ret_misses += sh->misses;
+		pthread_mutex_unlock(&sh->lock);
+	}
 }
 
 void nx_token_cache_put(struct nx_token_cache *c, const uint8_t hash[NX_HASH_LEN], int64_t now,

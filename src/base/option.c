@@ -110,6 +110,15 @@ static bool parse_ms(struct nx_str v, int64_t *ret)
 	return true;
 }
 
+static bool parse_ratio(struct nx_str v, int64_t *ret)
+{
+	double d;
+	if (!nx_str_to_f64(v, &d) || !(d >= 0 && d <= 1))
+		return false;
+	*ret = (int64_t)(d * 1000000 + 0.5);
+	return true;
+}
+
 static enum nx_code check(const struct nx_option *spec, struct nx_str *value, int64_t *num,
 			  struct nx_error *err)
 {
@@ -124,6 +133,9 @@ static enum nx_code check(const struct nx_option *spec, struct nx_str *value, in
 		break;
 	case NX_OPT_SECONDS:
 		ok = parse_ms(*value, num);
+		break;
+	case NX_OPT_RATIO:
+		ok = parse_ratio(*value, num);
 		break;
 	case NX_OPT_BOOL:
 		*num = nx_str_is(*value, "true");
@@ -142,6 +154,8 @@ static enum nx_code check(const struct nx_option *spec, struct nx_str *value, in
 	if (spec->type == NX_OPT_ENUM)
 		return nx_fail(err, NX_E_CONFIG_INVALID, "%s must be one of %s.", spec->key,
 			       spec->choices);
+	if (spec->type == NX_OPT_RATIO)
+		return nx_fail(err, NX_E_CONFIG_INVALID, "%s must be 0 to 1.", spec->key);
 	if (ranged && spec->type == NX_OPT_SECONDS)
 		return nx_fail(err, NX_E_CONFIG_INVALID, "%s must be %g to %g seconds.", spec->key,
 			       (double)spec->min / 1000, (double)spec->max / 1000);

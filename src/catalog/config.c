@@ -80,6 +80,7 @@ static const char *kind_wanted(enum nx_opt_type t)
 	switch (t) {
 	case NX_OPT_INT:
 	case NX_OPT_SECONDS:
+	case NX_OPT_RATIO:
 		return "a number";
 	case NX_OPT_BOOL:
 		return "true or false";
@@ -96,6 +97,7 @@ static bool kind_fits(enum nx_opt_type t, enum nx_json_kind k)
 	switch (t) {
 	case NX_OPT_INT:
 	case NX_OPT_SECONDS:
+	case NX_OPT_RATIO:
 		return k == NX_JSON_NUMBER;
 	case NX_OPT_BOOL:
 		return k == NX_JSON_BOOL;

@@ -114,8 +114,18 @@ void nx_job_cancel(struct nx_job *j, enum nx_code reason);
 NX_NODISCARD bool nx_exec_cancel(struct nx_exec *e, struct nx_str id, uint64_t owner,
 				 enum nx_code reason);
 
-/* Jobs with an id, newest first; `fn` runs under the lock and must only copy. */
-void nx_exec_list(struct nx_exec *e, void (*fn)(const struct nx_job *j, void *arg), void *arg);
+/* What a listing shows of a job; texts are cut. */
+struct nx_job_info {
+	char id[37], source_id[37];
+	char source[256], principal[128], sql[1001];
+	enum nx_job_state state;
+	uint64_t rows;
+	int64_t started, started_wall;
+};
+/* Jobs with an id, newest first: of one owner (0: of all), of one id (empty: of all). They are copied a
+ * few at a time; `fn` runs without the lock and says whether to go on. MEMORY. */
+NX_NODISCARD enum nx_code nx_exec_list(struct nx_exec *e, uint64_t owner, struct nx_str id,
+	bool (*fn)(const struct nx_job_info *j, void *arg), void *arg, struct nx_error *err);
 
 /* Connection that outlives its job (cursors): the lease and its stream permit move to the caller.
  * QUEUE_FULL when the source has no stream permit left. */
@@ -133,10 +143,11 @@ NX_NODISCARD enum nx_code nx_exec_probe(const struct nx_data_source *s, int64_t 
 
 struct nx_pool_stats {
 	char id[37];
-	char name[64];
+	char name[256];
 	uint32_t active, streams, open, idle, waiting, max;
 	uint64_t connects, connect_failures, reuses, cancels;
 };
+/* The figures are copied some pools at a time; fn runs without the lock. */
 void nx_exec_pools(struct nx_exec *e, void (*fn)(const struct nx_pool_stats *s, void *arg), void *arg);
 /* A source has a pool per version while queries of the older ones still run. */
 void nx_pool_stats_add(struct nx_pool_stats *sum, const struct nx_pool_stats *s);

@@ -324,29 +324,50 @@ enum nx_code nx_exec_probe(const struct nx_data_source *s, int64_t deadline,
 	return NX_OK;
 }
 
+static void pool_figures(const struct nx_pool *p, struct nx_pool_stats *ret)
+{
+	*ret = (struct nx_pool_stats){
+		.active = p->active,
+		.streams = p->streams,
+		.open = p->open,
+		.idle = p->nidle,
+		.waiting = p->waiting.n,
+		.max = p->ds->limits.max_pool,
+		.connects = p->connects,
+		.connect_failures = p->connect_failures,
+		.reuses = p->reuses,
+		.cancels = p->cancels,
+	};
+	size_t n = p->ds->name.len < sizeof(ret->name) ? p->ds->name.len : sizeof(ret->name) - 1;
+	memcpy(ret->id, p->ds->id, sizeof(ret->id));
+	memcpy(ret->name, p->ds->name.ptr, n);
+	ret->name[n] = '\0';
+}
+
+/* Whole buckets are copied as far as there is room: a pool never moves between buckets, so none comes
+ * twice or is missed. */
 void nx_exec_pools(struct nx_exec *e, void (*fn)(const struct nx_pool_stats *s, void *arg),
 		   void *arg)
 {
-	pthread_mutex_lock(&e->lock);
-	for (uint32_t b = 0; b < POOL_BUCKETS; b++)
-		for (struct nx_pool *p = e->pools[b]; p; p = p->next) {
-			struct nx_pool_stats s = {
-				.active = p->active,
-				.streams = p->streams,
-				.open = p->open,
-				.idle = p->nidle,
-				.waiting = p->waiting.n,
-				.max = p->ds->limits.max_pool,
-				.connects = p->connects,
-				.connect_failures = p->connect_failures,
-				.reuses = p->reuses,
-				.cancels = p->cancels,
-			};
-			memcpy(s.id, p->ds->id, sizeof(s.id));
-			(void)snprintf(s.name, sizeof(s.name), NX_STR_FMT, NX_STR_ARG(p->ds->name));
-			fn(&s, arg);
+	enum { PIECE = 32 };
+	struct nx_pool_stats s[PIECE];
+	for (uint32_t b = 0; b < POOL_BUCKETS;) {
+		uint32_t n = 0, looked = 0;
+		pthread_mutex_lock(&e->lock);
+		for (; b < POOL_BUCKETS && looked < POOL_BUCKETS / 4; b++, looked++) {
+			uint32_t at = n;
+			const struct nx_pool *p = e->pools[b];
+			for (; p && n < PIECE; p = p->next)
+				pool_figures(p, &s[n++]);
+			if (p && at > 0) { /* did not fit behind the others: next time */
+				n = at;
+				break;
+			}
 		}
-	pthread_mutex_unlock(&e->lock);
+		pthread_mutex_unlock(&e->lock);
+		for (uint32_t i = 0; i < n; i++)
+			fn(&s[i], arg);
+	}
 }
 
 void nx_pool_stats_add(struct nx_pool_stats *sum, const struct nx_pool_stats *s)

@@ -728,22 +728,112 @@ void nx_exec_stop(struct nx_exec *e, uint32_t grace_ms)
 	free(e);
 }
 
-void nx_exec_list(struct nx_exec *e, void (*fn)(const struct nx_job *j, void *arg), void *arg)
+static void copy_text(char *to, size_t cap, struct nx_str s)
 {
+	size_t n = s.len < cap ? s.len : cap - 1;
+	if (n)
+		memcpy(to, s.ptr, n);
+	to[n] = '\0';
+}
+
+static void copy_job(const struct nx_job *j, struct nx_job_info *ret)
+{
+	memcpy(ret->id, j->id, sizeof(ret->id));
+	ret->source_id[0] = ret->source[0] = '\0';
+	if (j->source) {
+		memcpy(ret->source_id, j->source->id, sizeof(ret->source_id));
+		copy_text(ret->source, sizeof(ret->source), j->source->name);
+	}
+	copy_text(ret->principal, sizeof(ret->principal), nx_str(j->principal ? j->principal : ""));
+	copy_text(ret->sql, sizeof(ret->sql), j->sql);
+	ret->state = atomic_load(&j->state);
+	ret->rows = atomic_load(&j->rows);
+	ret->started = j->started;
+	ret->started_wall = j->started_wall;
+}
+
+static void unlink_job(struct nx_exec *e, struct nx_job *j)
+{
+	if (j->prev)
+		j->prev->next = j->next;
+	else
+		e->jobs = j->next;
+	if (j->next)
+		j->next->prev = j->prev;
+}
+
+static void link_behind(struct nx_job *at, struct nx_job *j)
+{
+	j->prev = at;
+	j->next = at->next;
+	if (at->next)
+		at->next->prev = j;
+	at->next = j;
+}
+
+/* Copies up to `max` jobs that are behind `mark` in the list, or from its head, and leaves the mark
+ * behind the last one looked at. Few jobs are looked at a time. False: that was the end. */
+static bool list_piece(struct nx_exec *e, struct nx_job *mark, bool *linked, uint64_t owner,
+		       struct nx_str id, struct nx_job_info *out, uint32_t max, uint32_t *ret_n)
+{
+	enum { LOOK = 256 };
+	uint32_t n = 0, looked = 0;
 	pthread_mutex_lock(&e->lock);
-	for (struct nx_job *j = e->jobs; j; j = j->next)
-		if (j->id[0])
-			fn(j, arg);
+	struct nx_job *j = *linked ? mark->next : e->jobs, *last = NULL;
+	for (; j && n < max && looked < LOOK; j = j->next, looked++) {
+		last = j;
+		if (j->id[0] && (!owner || j->owner == owner) && (!id.len || nx_str_is(id, j->id)))
+			copy_job(j, &out[n++]);
+	}
+	if (*linked)
+		unlink_job(e, mark);
+	*linked = j != NULL; /* then there is a last one, too */
+	if (j)
+		link_behind(last, mark);
 	pthread_mutex_unlock(&e->lock);
+	*ret_n = n;
+	return j != NULL;
+}
+
+enum nx_code nx_exec_list(struct nx_exec *e, uint64_t owner, struct nx_str id,
+			  bool (*fn)(const struct nx_job_info *j, void *arg), void *arg,
+			  struct nx_error *err)
+{
+	enum { PIECE = 16 };
+	struct nx_job_info *out = malloc(PIECE * sizeof(*out));
+	if (!out)
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	/* A job that is none keeps the place between two pieces: without an id, in no queue, never due and
+	 * cancelled already, so that nobody does anything to it. */
+	struct nx_job mark = { .deadline = NX_NEVER, .where = PLACE_NONE };
+	atomic_init(&mark.cancelled, NX_E_SHUTTING_DOWN);
+	bool linked = false, more = true, wanted = true;
+	while (more && wanted) {
+		uint32_t n;
+		more = list_piece(e, &mark, &linked, owner, id, out, PIECE, &n);
+		for (uint32_t i = 0; i < n && wanted; i++)
+			wanted = fn(&out[i], arg);
+	}
+	if (linked) {
+		pthread_mutex_lock(&e->lock);
+		unlink_job(e, &mark);
+		pthread_mutex_unlock(&e->lock);
+	}
+	free(out);
+	return NX_OK;
 }
 
 void nx_exec_stats(struct nx_exec *e, struct nx_exec_stats *ret)
 {
-	pthread_mutex_lock(&e->lock);
 	uint32_t waiting = 0;
-	for (uint32_t b = 0; b < POOL_BUCKETS; b++)
-		for (struct nx_pool *p = e->pools[b]; p; p = p->next)
-			waiting += p->waiting.n;
+	for (uint32_t b = 0; b < POOL_BUCKETS;) { /* some at a time: there may be many pools */
+		pthread_mutex_lock(&e->lock);
+		for (uint32_t end = b + 64; b < end; b++)
+			for (struct nx_pool *p = e->pools[b]; p; p = p->next)
+				waiting += p->waiting.n;
+		pthread_mutex_unlock(&e->lock);
+	}
+	pthread_mutex_lock(&e->lock);
 	*ret = (struct nx_exec_stats){
 		.threads = e->threads,
 		.running = e->running,

@@ -257,6 +257,7 @@ static void *housekeeper(void *arg)
 		pthread_cond_timedwait(&gw->keeper_wake, &gw->keeper_lock, &ts);
 		pthread_mutex_unlock(&gw->keeper_lock);
 		nx_cursors_sweep(gw->cursors);
+		nx_log_tick();
 		nx_schemas_sweep(gw->schemas);
 		if (nx_now() - flushed > 60 * NX_SEC) {
 			flushed = nx_now();
@@ -351,6 +352,8 @@ enum nx_code nx_gateway_start(struct nx_config *config, const struct nx_inherite
 	nx_gateway_apply(gw, o);
 	gw->reloads = nx_reloads_new();
 	enum nx_code c = gw->reloads ? NX_OK : nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (!c)
+		c = nx_log_open(nx_opt_str(o, "log.file", ""), err);
 	if (!c)
 		c = nx_net_policy(nx_str(nx_opt_str(o, "network.allow", "")),
 				  nx_str(nx_opt_str(o, "network.deny", "")), err);

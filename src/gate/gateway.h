@@ -40,7 +40,9 @@ struct nx_gateway {
 	/* from config, read on every request, changed by a reload */
 	_Atomic uint64_t default_limit;
 	_Atomic uint32_t max_sql;
-	_Atomic bool log_queries;
+	_Atomic bool log_queries, log_sql;
+	_Atomic uint32_t log_sample; /* millionths */
+	_Atomic int64_t log_slow;    /* ns; INT64_MAX: never */
 	struct nx_reloads *reloads;
 	/* the housekeeper: cursors that expire */
 	pthread_t keeper;
@@ -78,6 +80,7 @@ void nx_gateway_reload_failed(struct nx_gateway *gw, const struct nx_error *why)
 const struct nx_config *nx_gateway_config(const struct nx_gateway *gw);
 /* A JSON object about reloads. Any thread. */
 void nx_reloads_write(struct nx_gateway *gw, struct nx_buf *b);
+void nx_reloads_count(struct nx_gateway *gw, uint64_t *ret_good, uint64_t *ret_failed);
 struct nx_reloads *nx_reloads_new(void);
 void nx_reloads_free(struct nx_reloads *r);
 /* What `o` says for the gateway's own fields and the log. */

@@ -374,22 +374,9 @@ enum nx_code nx_guard_record(struct nx_request *r, enum nx_code c, int64_t elaps
 	return g->audit_required ? kept : NX_OK;
 }
 
-void nx_guard_metrics(struct nx_guard *g, struct nx_buf *b)
+bool nx_guard_audit(struct nx_guard *g, struct nx_audit_stats *ret)
 {
-	struct nx_audit_stats s = { 0 };
-	if (!g->audit)
-		return;
-	nx_audit_stats(g->audit, &s);
-	nx_buf_printf(b,
-		      "# HELP nexus_audit_records_total Audit records written.\n"
-		      "# TYPE nexus_audit_records_total counter\n"
-		      "nexus_audit_records_total %llu\n"
-		      "# HELP nexus_audit_lost_total Audit records that could not be kept.\n"
-		      "# TYPE nexus_audit_lost_total counter\n"
-		      "nexus_audit_lost_total %llu\n"
-		      "# HELP nexus_audit_failures_total Writes of the audit log that failed.\n"
-		      "# TYPE nexus_audit_failures_total counter\n"
-		      "nexus_audit_failures_total %llu\n",
-		      (unsigned long long)s.written, (unsigned long long)s.lost,
-		      (unsigned long long)s.failures);
+	if (g->audit)
+		nx_audit_stats(g->audit, ret);
+	return g->audit != NULL;
 }

@@ -42,7 +42,8 @@ void nx_guard_left(struct nx_request *r);
 struct nx_str nx_guard_source_key(struct nx_request *r);
 /* At the end, with the outcome: the audit record. Only with audit.required can it be AUDIT_FAILED. */
 NX_NODISCARD enum nx_code nx_guard_record(struct nx_request *r, enum nx_code c, int64_t elapsed);
-/* Adds the metrics of the audit log. */
-void nx_guard_metrics(struct nx_guard *g, struct nx_buf *b);
+struct nx_audit_stats;
+/* False: the audit log is off. */
+bool nx_guard_audit(struct nx_guard *g, struct nx_audit_stats *ret);
 
 #endif

@@ -42,6 +42,15 @@ void nx_reloads_free(struct nx_reloads *r)
 	free(r);
 }
 
+void nx_reloads_count(struct nx_gateway *gw, uint64_t *ret_good, uint64_t *ret_failed)
+{
+	struct nx_reloads *r = gw->reloads;
+	pthread_mutex_lock(&r->lock);
+	*ret_good = r->good;
+	*ret_failed = r->failed;
+	pthread_mutex_unlock(&r->lock);
+}
+
 const struct nx_config *nx_gateway_config(const struct nx_gateway *gw)
 {
 	return gw->reloads->current.values ? &gw->reloads->current : &gw->config;
@@ -59,6 +68,10 @@ void nx_gateway_apply(struct nx_gateway *gw, const struct nx_options *o)
 	gw->default_limit = (uint64_t)nx_opt_int(o, "query.defaultLimit", 1000);
 	gw->max_sql = (uint32_t)nx_opt_int(o, "query.maxBytes", 102400);
 	gw->log_queries = nx_opt_bool(o, "log.queries", false);
+	gw->log_sql = nx_opt_bool(o, "log.sql", false);
+	gw->log_sample = (uint32_t)nx_opt_int(o, "log.sample", 1000000);
+	int64_t slow = nx_opt_ms(o, "log.slowQuery", 0);
+	gw->log_slow = slow ? slow * NX_MS : INT64_MAX;
 }
 
 /* Keys whose new values wait for a restart; as many as there is room for. */
@@ -153,8 +166,14 @@ void nx_gateway_reload(struct nx_gateway *gw, struct nx_config *fresh)
 	enum nx_code c = check_lists(o, &err);
 	if (!c)
 		c = load_tls(gw, o, &tls, &err);
-	if (!c)
+	if (!c) /* also when it is the same: it may have been moved away */
+		c = nx_log_open(nx_opt_str(o, "log.file", ""), &err);
+	if (!c) {
+		const struct nx_options *now = nx_gateway_config(gw)->values;
 		c = nx_catalog_declare(gw->catalog, fresh->sources, &did, &err);
+		if (c && nx_log_open(nx_opt_str(now, "log.file", ""), NULL))
+			nx_log(NX_LOG_WARN, "reload", "the log stays in its new file");
+	}
 	if (c) {
 		nx_http_tls_drop(tls);
 		nx_config_done(fresh);

@@ -7,6 +7,7 @@
 #include "encode/encode.h"
 #include "gate/gateway.h"
 #include "sql/gate.h"
+#include "stats/metrics.h"
 
 struct nx_request;
 struct nx_train;
@@ -108,7 +109,9 @@ struct nx_request {
 	/* finish */
 	int status;
 	struct nx_error err;
-	int64_t t_auth, t_validate, t_route, t_run; /* ns each step took */
+	/* each by the step it belongs to */
+	int64_t mark[NX_STEP_COUNT]; /* nx_now() when it began; 0: it did not come so far */
+	enum nx_door door;
 };
 
 /* steps.c */
@@ -129,6 +132,9 @@ void nx_request_query(struct nx_request *r, struct nx_query *ret);
 enum nx_code nx_step_run_on(struct nx_request *r, struct nx_conn *conn);
 void nx_finish_answer(struct nx_request *r, enum nx_code c);
 void nx_finish_end(struct nx_request *r);
+
+/* record.c: counters, history and log lines of a request that is over. */
+void nx_record_request(struct nx_request *r, enum nx_code c, int64_t elapsed);
 
 /* train.c */
 bool nx_train_may_lead(const struct nx_request *r);

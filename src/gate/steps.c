@@ -13,10 +13,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "catalog/vitals.h"
 #include "gate/api/api.h"
 #include "gate/guard.h"
-#include "stats/metrics.h"
 
 /* Bodies up to this are parsed and judged on the loop: some microseconds. */
 #define LOOP_BODY ((size_t)16 * 1024)
@@ -113,7 +111,7 @@ static enum nx_code step_authenticate(struct nx_request *r)
 {
 	if (r->route->right == NX_RIGHT_NONE)
 		return NX_OK;
-	int64_t t = nx_now();
+	r->mark[NX_STEP_AUTHENTICATE] = nx_now();
 	enum nx_code c = nx_guard_arrive(r);
 	if (c)
 		return c;
@@ -123,7 +121,6 @@ static enum nx_code step_authenticate(struct nx_request *r)
 		nx_guard_failed(r);
 	else
 		c = nx_guard_known(r);
-	r->t_auth = nx_now() - t;
 	if (c) {
 		if (c == NX_E_UNAUTHENTICATED || c == NX_E_TOKEN_EXPIRED)
 			nx_http_add_header(r->x, "WWW-Authenticate", NX_STR("Bearer"));
@@ -263,7 +260,7 @@ enum nx_code nx_step_validate(struct nx_request *r)
 {
 	if (!r->args.sql.ptr)
 		return NX_OK; /* the route has no statement of the user's */
-	int64_t t = nx_now();
+	r->mark[NX_STEP_VALIDATE] = nx_now();
 	const struct nx_data_source *s = r->source;
 	const char *placeholder = s->driver ? s->driver->placeholder : "?";
 	enum nx_dialect d = s->type->dialect;
@@ -283,7 +280,6 @@ enum nx_code nx_step_validate(struct nx_request *r)
 		c = nx_fail(&r->err, NX_E_PARAMETER_COUNT,
 			    "The statement has %u placeholders, %u parameters were given.",
 			    r->verdict.nparams, r->args.nparams);
-	r->t_validate = nx_now() - t;
 	return c;
 }
 
@@ -329,6 +325,7 @@ static enum nx_code step_route(struct nx_request *r)
 {
 	const struct nx_source_limits *l = &r->source->limits;
 	int64_t ms = l->query_ms;
+	r->mark[NX_STEP_ROUTE] = nx_now();
 	if (r->args.timeout_ms > 0 && r->args.timeout_ms < ms)
 		ms = r->args.timeout_ms;
 	if (r->granted.timeout_ms > 0 && r->granted.timeout_ms < ms)
@@ -395,9 +392,12 @@ enum nx_code nx_run_retrying(struct nx_request *r,
 		if (c)
 			return c;
 		int64_t asked = nx_now();
+		r->mark[NX_STEP_RUN] = asked;
 		c = open(r, &r->err);
-		if (!c)
+		if (!c) {
+			r->mark[NX_STEP_ENCODE] = nx_now();
 			return NX_OK;
+		}
 		r->stream = NULL;
 		if (nx_request_gone(r, &r->err))
 			return r->err.code;
@@ -414,23 +414,21 @@ enum nx_code nx_run_retrying(struct nx_request *r,
 /* On a connection that somebody else leased: no retry, the caller puts the job back instead. */
 enum nx_code nx_step_run_on(struct nx_request *r, struct nx_conn *conn)
 {
-	int64_t t = nx_now();
-	r->t_route = t - r->started - r->t_auth - r->t_validate;
+	r->mark[NX_STEP_RUN] = nx_now();
+	r->mark[NX_STEP_ENCODE] = 0; /* of an attempt before */
 	r->conn = conn;
 	enum nx_code c = open_query(r, &r->err);
 	if (c)
 		r->stream = NULL;
-	r->t_run = nx_now() - t;
+	else
+		r->mark[NX_STEP_ENCODE] = nx_now();
 	return c;
 }
 
 enum nx_code nx_step_run(struct nx_request *r)
 {
-	int64_t t = nx_now();
-	r->t_route = t - r->started - r->t_auth - r->t_validate;
-	enum nx_code c = nx_run_retrying(r, open_query);
-	r->t_run = nx_now() - t;
-	return c;
+	r->mark[NX_STEP_RUN] = r->mark[NX_STEP_ENCODE] = 0; /* of an attempt before */
+	return nx_run_retrying(r, open_query);
 }
 
 static void run_query(struct nx_job *j)
@@ -438,6 +436,8 @@ static void run_query(struct nx_job *j)
 	struct nx_request *r =
 		(struct nx_request *)(void *)((char *)j - offsetof(struct nx_request, job));
 	enum nx_code c = NX_OK;
+	r->mark[NX_STEP_CONNECT] = nx_now();
+	nx_log_scope(r->correlation);
 	if (r->route->act) {
 		c = r->route->act(r);
 	} else if (nx_train_may_lead(r)) {
@@ -532,47 +532,11 @@ static void reply_error(struct nx_request *r)
 	nx_buf_done(&b);
 }
 
-static void record_query(struct nx_request *r, enum nx_code c, int64_t elapsed)
-{
-	enum nx_outcome o = nx_outcome_of(c);
-	uint32_t type = r->source ? (uint32_t)(r->source->type - nx_source_types) : 0;
-	nx_metrics_query(type, o, elapsed, r->rows, r->bytes);
-	nx_metrics_step(NX_STEP_AUTH, r->t_auth);
-	nx_metrics_step(NX_STEP_VALIDATE, r->t_validate);
-	if (r->t_run) {
-		nx_metrics_step(NX_STEP_ROUTE, r->t_route);
-		nx_metrics_step(NX_STEP_RUN, r->t_run);
-		nx_metrics_step(NX_STEP_ENCODE,
-				elapsed - r->t_run - r->t_route - r->t_auth - r->t_validate);
-	}
-	struct nx_history_record h = { .code = c,
-				       .started_wall = r->job.started_wall ? r->job.started_wall
-									   : nx_wall_us(),
-				       .owner = r->who.id,
-				       .fingerprint = nx_str_hash(r->args.sql),
-				       .rows = r->rows,
-				       .bytes = r->bytes,
-				       .elapsed_us = (uint64_t)(elapsed / 1000) };
-	memcpy(h.query_id, r->job.id, sizeof(h.query_id));
-	memcpy(h.correlation_id, r->correlation, sizeof(h.correlation_id));
-	memcpy(h.principal, r->who.name, sizeof(h.principal));
-	if (r->source) {
-		if (r->t_run)
-			nx_vitals_query(nx_data_source_vitals(r->source), c, elapsed);
-		memcpy(h.source_id, r->source->id, sizeof(h.source_id));
-		(void)snprintf(h.source_type, sizeof(h.source_type), "%s", r->source->type->name);
-	}
-	(void)snprintf(h.status, sizeof(h.status), "%s", nx_outcome_name(o));
-	nx_history_add(r->gw->history, &h);
-	if (r->gw->log_queries)
-		nx_log(NX_LOG_INFO, "query", "%s %s rows=%llu ms=%.3f id=%s", h.source_type,
-		       h.status, (unsigned long long)r->rows, (double)elapsed / 1e6, r->job.id);
-}
-
 /* A statement of few rows that took little time may share a round trip with others (train.c). */
 static void learn(struct nx_request *r, enum nx_code c)
 {
-	bool quick = !c && r->rows <= 100 && !r->has_more && r->t_run < 5 * NX_MS;
+	int64_t took = r->mark[NX_STEP_ENCODE] - r->mark[NX_STEP_RUN];
+	bool quick = !c && r->rows <= 100 && !r->has_more && took < 5 * NX_MS;
 	nx_verdicts_learn(r->gw->verdicts, r->verdict_slot, quick);
 }
 
@@ -580,20 +544,13 @@ static void learn(struct nx_request *r, enum nx_code c)
 void nx_finish_answer(struct nx_request *r, enum nx_code c)
 {
 	int64_t elapsed = nx_now() - r->started;
+	nx_log_scope(r->correlation);
 	enum nx_code unkept = nx_guard_record(r, c, elapsed);
 	if (!c && unkept && !nx_http_began(r->x))
 		c = nx_fail(&r->err, unkept, "The audit log cannot be written.");
-	if (c) {
-		nx_metrics_error(c);
-		if (r->err.detail[0] || nx_code_http(c) >= 500)
-			nx_log_error(nx_code_http(c) == 500 ? NX_LOG_ERROR : NX_LOG_WARN, "request",
-				     r->correlation, &r->err);
-	}
-	if (r->route && r->route->kind == NX_ROUTE_QUERY && r->args.sql.ptr) {
-		record_query(r, c, elapsed);
+	nx_record_request(r, c, elapsed);
+	if (r->route && r->route->kind == NX_ROUTE_QUERY && r->args.sql.ptr)
 		learn(r, c);
-	}
-	nx_metrics_request(r->status ? r->status : nx_code_http(c), elapsed);
 	nx_guard_left(r);
 	if (c && !nx_http_began(r->x))
 		reply_error(r);
@@ -613,6 +570,7 @@ void nx_finish_end(struct nx_request *r)
 	if (!r->lent)
 		return;
 	struct nx_http_exchange *x = r->x;
+	nx_log_scope(NULL);
 	if (atomic_load(&r->job.state) != NX_JOB_RECEIVED)
 		nx_job_end(&r->job, r->conn_state);
 	nx_http_done(x); /* r is gone */
@@ -651,6 +609,7 @@ static void run_work(struct nx_job *j)
 		(struct nx_request *)(void *)((char *)j - offsetof(struct nx_request, job));
 	struct nx_error gone;
 	enum nx_code c;
+	nx_log_scope(r->correlation);
 	if (nx_request_gone(r, &gone)) {
 		r->err = gone;
 		c = gone.code;
@@ -661,8 +620,10 @@ static void run_work(struct nx_job *j)
 		nx_job_end(j, NX_CONN_CLEAN);
 		atomic_store(&j->state, NX_JOB_RECEIVED);
 		c = prepare(r);
-		if (!c)
+		if (!c) {
+			nx_log_scope(NULL);
 			return;
+		}
 	} else {
 		c = step_body(r);
 		if (!c)
@@ -671,7 +632,7 @@ static void run_work(struct nx_job *j)
 	finish(r, c);
 }
 
-enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx)
+static enum nx_http_take handle(struct nx_http_exchange *x, void *ctx)
 {
 	struct nx_gateway *gw = ctx;
 	struct nx_arena *a = nx_http_arena(x);
@@ -684,13 +645,14 @@ enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx)
 	r->x = x;
 	r->http = nx_http_request(x);
 	r->arena = a;
-	r->started = nx_now();
+	r->started = r->mark[NX_STEP_PARSE] = nx_now();
 	r->verdict_slot = NX_NO_SLOT;
 	nx_error_clear(&r->err);
 	atomic_init(&r->job.cancelled, NX_OK);
 	atomic_init(&r->job.state, NX_JOB_RECEIVED);
 
 	enum nx_code c = step_parse(r);
+	nx_log_scope(r->correlation);
 	if (!c)
 		c = step_authenticate(r);
 	bool later = c == NX_E_ISSUER_DOWN && nx_auth_may_wait(gw->auth);
@@ -698,6 +660,8 @@ enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx)
 		c = NX_OK;
 	else if (c == NX_E_ISSUER_DOWN)
 		c = step_authenticate(r); /* they may have come in this moment */
+	if (!c)
+		r->mark[NX_STEP_RESOLVE] = nx_now();
 	if (!c && !later && r->route->kind == NX_ROUTE_LOOP) {
 		c = step_body(r);
 		if (!c)
@@ -720,4 +684,11 @@ enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx)
 	r->lent = false;
 	finish(r, c);
 	return NX_HTTP_ANSWERED;
+}
+
+enum nx_http_take nx_gate_handle(struct nx_http_exchange *x, void *ctx)
+{
+	enum nx_http_take t = handle(x, ctx);
+	nx_log_scope(NULL); /* the request may be gone */
+	return t;
 }

@@ -14,7 +14,6 @@
  * The first request (the leader) owns the lease. Its job must live until the connection is done with,
  * so it is answered first and ended last. */
 #include "gate/request.h"
-#include "stats/metrics.h"
 
 enum { MAX_TRAIN = 8 };
 
@@ -163,7 +162,7 @@ void nx_train_run(struct nx_request *r)
 		return;
 	}
 	t.sent = sent;
-	nx_metrics_pipelined(sent);
+	nx_metrics_train(sent);
 	for (uint32_t i = 0; i < t.n; i++)
 		t.member[i]->train = &t;
 	answer_members(&t, conn);

@@ -156,6 +156,7 @@ void nx_audit_stats(struct nx_audit *a, struct nx_audit_stats *ret)
 	*ret = (struct nx_audit_stats){ .written = a->written,
 					.lost = a->lost_total,
 					.failures = a->failures,
+					.backlog = a->len,
 					.failing = a->failing };
 }
 

@@ -36,6 +36,7 @@ struct nx_audit_event {
 
 struct nx_audit_stats {
 	uint64_t written, lost, failures; /* failures: writes that did not succeed */
+	uint64_t backlog;                 /* bytes that wait for the writer */
 	bool failing;                     /* now */
 };
 

@@ -19,7 +19,8 @@ struct nx_history {
 	bool stopping;
 	uint64_t head; /* records ever added */
 	uint64_t written; /* records handed to the store */
-	uint64_t lost;
+	uint64_t lost; /* not told in the log yet */
+	uint64_t lost_total;
 	struct nx_history_record ring[RING];
 };
 
@@ -53,7 +54,9 @@ static enum nx_code write_batch(struct nx_history *h, const struct nx_history_re
 static bool flush(struct nx_history *h, struct nx_history_record *copy)
 {
 	if (h->head - h->written > RING) {
-		h->lost += h->head - h->written - RING;
+		uint64_t gone = h->head - h->written - RING;
+		h->lost += gone;
+		h->lost_total += gone;
 		h->written = h->head - RING;
 	}
 	uint32_t n = 0;
@@ -75,6 +78,7 @@ static bool flush(struct nx_history *h, struct nx_history_record *copy)
 	if (c)
 		nx_log_error(NX_LOG_ERROR, "history", NULL, &err);
 	pthread_mutex_lock(&h->lock);
+	h->lost_total += c ? n : 0;
 	return c == NX_OK;
 }
 
@@ -144,11 +148,24 @@ void nx_history_add(struct nx_history *h, const struct nx_history_record *r)
 	pthread_mutex_unlock(&h->lock);
 }
 
-void nx_history_recent(struct nx_history *h,
-		       void (*fn)(const struct nx_history_record *r, void *arg), void *arg)
+uint32_t nx_history_recent(struct nx_history *h, uint64_t owner, struct nx_str id,
+			   struct nx_history_record *ret, uint32_t max)
+{
+	uint32_t n = 0;
+	pthread_mutex_lock(&h->lock);
+	uint64_t oldest = h->head > RECENT ? h->head - RECENT : 0;
+	for (uint64_t i = h->head; i > oldest && n < max; i--) {
+		const struct nx_history_record *r = &h->ring[(i - 1) % RING];
+		if ((!owner || r->owner == owner) && (!id.len || nx_str_is(id, r->query_id)))
+			ret[n++] = *r;
+	}
+	pthread_mutex_unlock(&h->lock);
+	return n;
+}
+
+void nx_history_stats(struct nx_history *h, struct nx_history_stats *ret)
 {
 	pthread_mutex_lock(&h->lock);
-	for (uint64_t i = h->head, n = 0; i > 0 && n < RECENT; i--, n++)
-		fn(&h->ring[(i - 1) % RING], arg);
+	*ret = (struct nx_history_stats){ h->head - h->written, h->lost_total };
 	pthread_mutex_unlock(&h->lock);
 }

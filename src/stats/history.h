@@ -28,8 +28,13 @@ NX_NODISCARD enum nx_code nx_history_start(struct nx_store *store, uint64_t keep
 					   struct nx_history **ret, struct nx_error *err);
 void nx_history_stop(struct nx_history *h); /* writes what is left */
 void nx_history_add(struct nx_history *h, const struct nx_history_record *r);
-/* Newest first, at most the last 1000; fn runs under the lock. */
-void nx_history_recent(struct nx_history *h, void (*fn)(const struct nx_history_record *r, void *arg),
-		       void *arg);
+/* Of the last 1000, newest first, copied: those of one owner (0: all) and id (empty: all), `max` at most. */
+uint32_t nx_history_recent(struct nx_history *h, uint64_t owner, struct nx_str id,
+			   struct nx_history_record *ret, uint32_t max);
+
+struct nx_history_stats {
+	uint64_t backlog, lost; /* records not in the store yet, and those that never came there */
+};
+void nx_history_stats(struct nx_history *h, struct nx_history_stats *ret);
 
 #endif

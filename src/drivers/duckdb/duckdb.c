@@ -473,5 +473,6 @@ const struct nx_driver nx_driver_duckdb = {
 	.tables = conn_tables,
 	.columns = conn_columns,
 	.probe = conn_probe,
+	.processes = process_serving,
 	.cancel = conn_cancel,
 };

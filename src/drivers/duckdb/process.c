@@ -311,6 +311,14 @@ static void give_back(int fd)
 	pthread_mutex_unlock(&g.lock);
 }
 
+uint32_t process_serving(void)
+{
+	pthread_mutex_lock(&g.lock);
+	uint32_t n = g.serving;
+	pthread_mutex_unlock(&g.lock);
+	return n;
+}
+
 enum nx_code process_take(int64_t deadline, struct worker *ret, struct nx_error *err)
 {
 	/* a worker that died while it waited is replaced, a few times */

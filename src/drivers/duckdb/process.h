@@ -23,6 +23,7 @@ NX_NODISCARD enum nx_code process_take(int64_t deadline, struct worker *ret, str
 void process_refill(void);
 /* Ends it: killed if it still runs. */
 void process_end(struct worker *w);
+uint32_t process_serving(void); /* workers that run a query */
 /* From any thread while `w` has not ended: the process dies, a blocked reader wakes. */
 void process_kill(const struct worker *w);
 

@@ -1,4 +1,6 @@
 /* Judging, listing and cancelling queries; history. Ids of other people's queries answer 404. */
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "gate/advise.h"
 #include "gate/api/api.h"
@@ -103,15 +105,15 @@ enum nx_code nx_act_validate(struct nx_request *r)
 	return c;
 }
 
-/* Thousands may wait: beyond the first the statements are left out, beyond the second the rest. It is
- * listed under the scheduler's lock, and half a document helps nobody. */
+/* Thousands may wait: beyond the first the statements are left out, beyond the second the rest. Half a
+ * document helps nobody. */
 #define LIST_SQL ((size_t)1 << 20)
 #define LIST_MOST ((size_t)6 << 20)
+enum { DONE_MOST = 200, LOOK_MOST = 1000 }; /* finished ones: listed, looked at */
 
 struct listing {
 	struct nx_request *r;
 	struct nx_buf b;
-	struct nx_str only; /* one id; empty: all */
 	uint32_t n;
 	bool all;
 	/* of a caller who is narrowed to some data sources: their ids */
@@ -160,26 +162,23 @@ static void put_common(struct listing *l, const char *id, const char *state, uin
 	nx_buf_put_json(&l->b, nx_str(principal));
 }
 
-static void list_job(const struct nx_job *j, void *arg)
+static bool list_job(const struct nx_job_info *j, void *arg)
 {
 	struct listing *l = arg;
-	if (l->b.len > LIST_MOST || (!l->all && j->owner != l->r->who.id) ||
-	    (l->only.len && !nx_str_is(l->only, j->id)) ||
-	    (j->source && !in_view(l, nx_str(j->source->id))))
-		return;
-	put_common(l, j->id, nx_job_state_name(atomic_load(&j->state)), atomic_load(&j->rows),
-		   j->started_wall, j->principal ? j->principal : "");
+	if (!in_view(l, nx_str(j->source_id)))
+		return true;
+	put_common(l, j->id, nx_job_state_name(j->state), j->rows, j->started_wall, j->principal);
 	nx_buf_printf(&l->b, ",\"elapsedMs\":%lld", (long long)((nx_now() - j->started) / NX_MS));
-	if (j->source) {
-		nx_buf_printf(&l->b, ",\"dataSourceId\":\"%s\",\"dataSource\":", j->source->id);
-		nx_buf_put_json(&l->b, j->source->name);
+	if (j->source_id[0]) {
+		nx_buf_printf(&l->b, ",\"dataSourceId\":\"%s\",\"dataSource\":", j->source_id);
+		nx_buf_put_json(&l->b, nx_str(j->source));
 	}
-	if (j->sql.len && l->b.len < LIST_SQL) {
-		size_t n = j->sql.len > 1000 ? 1000 : j->sql.len;
+	if (j->sql[0] && l->b.len < LIST_SQL) {
 		nx_buf_puts(&l->b, ",\"sql\":");
-		nx_buf_put_json(&l->b, nx_strn(j->sql.ptr, n));
+		nx_buf_put_json(&l->b, nx_str(j->sql));
 	}
 	nx_buf_putc(&l->b, '}');
+	return l->b.len < LIST_MOST;
 }
 
 /* The spec's words for how a query ended. */
@@ -194,15 +193,10 @@ static const char *end_state(const struct nx_history_record *h)
 	return "failed";
 }
 
-static void list_done(const struct nx_history_record *h, void *arg)
+static void list_done(const struct nx_history_record *h, struct listing *l)
 {
-	struct listing *l = arg;
-	if ((!l->all && h->owner != l->r->who.id) ||
-	    (l->only.len && !nx_str_is(l->only, h->query_id)) || l->n >= 200 ||
-	    !in_view(l, nx_str(h->source_id)))
+	if (l->n >= DONE_MOST || !in_view(l, nx_str(h->source_id)))
 		return;
-	if (l->only.len && l->n > 0)
-		return; /* still listed as running */
 	put_common(l, h->query_id, end_state(h), h->rows, h->started_wall, h->principal);
 	nx_buf_printf(&l->b, ",\"elapsedMs\":%llu", (unsigned long long)(h->elapsed_us / 1000));
 	if (h->source_id[0])
@@ -212,37 +206,46 @@ static void list_done(const struct nx_history_record *h, void *arg)
 	nx_buf_putc(&l->b, '}');
 }
 
-static void collect(struct nx_request *r, struct listing *l, struct nx_str only)
+/* Running queries and the last finished ones; `only` one id, or empty. The caller frees l->b. */
+static enum nx_code collect(struct nx_request *r, struct listing *l, struct nx_str only)
 {
 	start_listing(l, r);
-	l->only = only;
-	nx_exec_list(r->gw->exec, list_job, l);
-	nx_history_recent(r->gw->history, list_done, l);
+	uint64_t owner = l->all ? 0 : r->who.id;
+	enum nx_code c = nx_exec_list(r->gw->exec, owner, only, list_job, l, &r->err);
+	bool found = only.len && l->n > 0;
+	struct nx_history_record *done = c || found ? NULL : malloc(LOOK_MOST * sizeof(*done));
+	if (!c && !found && !done)
+		c = nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
+	uint32_t n = done ? nx_history_recent(r->gw->history, owner, only, done, LOOK_MOST) : 0;
+	for (uint32_t k = 0; k < n; k++)
+		list_done(&done[k], l);
+	free(done);
+	return c;
 }
 
 enum nx_code nx_act_queries(struct nx_request *r)
 {
 	struct listing l;
-	collect(r, &l, NX_STR(""));
+	enum nx_code c = collect(r, &l, NX_STR(""));
 	struct nx_buf b;
 	nx_buf_init(&b, l.b.len + 64);
 	nx_buf_puts(&b, "{\"queries\":[");
 	nx_buf_put_str(&b, nx_buf_str(&l.b));
 	nx_buf_puts(&b, "]}");
-	nx_request_data(r, 200, nx_buf_str(&b));
+	if (!c)
+		nx_request_data(r, 200, nx_buf_str(&b));
 	nx_buf_done(&b);
 	nx_buf_done(&l.b);
-	return NX_OK;
+	return c;
 }
 
 enum nx_code nx_act_query_show(struct nx_request *r)
 {
 	struct listing l;
-	collect(r, &l, r->path[0]);
-	enum nx_code c = NX_OK;
-	if (l.n == 0)
+	enum nx_code c = collect(r, &l, r->path[0]);
+	if (!c && l.n == 0)
 		c = nx_fail(&r->err, NX_E_QUERY_NOT_FOUND, "No such query.");
-	else
+	else if (!c)
 		nx_request_data(r, 200, nx_buf_str(&l.b));
 	nx_buf_done(&l.b);
 	return c;
