@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "catalog/vitals.h"
 #include "gate/api/api.h"
 #include "gate/guard.h"
 
