@@ -18,6 +18,7 @@ ROOMS = {
     "store": BASE,
     "encode": BASE,
     "outbound": BASE,
+    "tokens": STORE | {"outbound"},
     "auth": STORE | {"outbound"},
     "catalog": STORE | {"outbound"},
     "stats": STORE | {"outbound"},

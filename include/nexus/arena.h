@@ -15,6 +15,8 @@ struct nx_arena;
 
 /* `cap` bytes at most (0: no limit of its own), children included. NULL: out of memory. */
 struct nx_arena *nx_arena_new(size_t cap);
+/* The same for secrets: what it held is overwritten when it is freed or reset; so are its children. */
+struct nx_arena *nx_arena_new_secret(size_t cap);
 struct nx_arena *nx_arena_child(struct nx_arena *parent);
 void nx_arena_free(struct nx_arena *a);  /* NULL is fine */
 void nx_arena_reset(struct nx_arena *a); /* as free and new, but keeps the first block */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "nexus/buf.h"
+
 #define FIRST_BLOCK ((size_t)4096)
 #define LAST_BLOCK ((size_t)256 * 1024)
 #define ALIGN ((size_t)16)
@@ -36,6 +38,7 @@ struct nx_arena {
 	struct cleanup *cleanups;
 	struct nx_arena *parent, *children, *sibling;
 	size_t cap, used;
+	bool secret; /* blocks are wiped before they are freed */
 };
 
 struct nx_arena *nx_arena_new(size_t cap)
@@ -46,12 +49,21 @@ struct nx_arena *nx_arena_new(size_t cap)
 	return a;
 }
 
+struct nx_arena *nx_arena_new_secret(size_t cap)
+{
+	struct nx_arena *a = nx_arena_new(cap);
+	if (a)
+		a->secret = true;
+	return a;
+}
+
 struct nx_arena *nx_arena_child(struct nx_arena *parent)
 {
 	struct nx_arena *a = nx_arena_new(0);
 	if (!a)
 		return NULL;
 	a->parent = parent;
+	a->secret = parent->secret;
 	a->sibling = parent->children;
 	parent->children = a;
 	return a;
@@ -95,6 +107,8 @@ static void clear(struct nx_arena *a, bool keep)
 	struct block *kept = NULL;
 	for (struct block *b = a->blocks, *next; b; b = next) {
 		next = b->next;
+		if (a->secret)
+			nx_wipe(b->data, b->used);
 #ifndef SEPARATE
 		if (keep && !next && b->size <= LAST_BLOCK) {
 			kept = b;

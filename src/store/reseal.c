@@ -91,6 +91,8 @@ enum nx_code nx_store_reseal(struct nx_store *s, const struct nx_vault *from,
 		c = each(&r, NX_ST_SEALED_SOURCE, NX_ST_RESEAL_SOURCE, err);
 		if (!c)
 			c = each(&r, NX_ST_SEALED_VERSION, NX_ST_RESEAL_VERSION, err);
+		if (!c) /* what src/tokens keeps */
+			c = each(&r, NX_ST_SEALED_SETTING, NX_ST_RESEAL_SETTING, err);
 		c = nx_store_end(s, c, err);
 	}
 	pthread_mutex_unlock(&s->lock);
