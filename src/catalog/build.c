@@ -135,6 +135,7 @@ enum nx_code nx_assemble(const struct nx_request *q, const struct nx_origin *fro
 		.description = q->description,
 		.created_at = from->created_at.len ? from->created_at : nx_str(now),
 		.updated_at = from->updated_at.len ? from->updated_at : nx_str(now),
+		.changed_by = from->changed_by,
 		.config = config,
 		.secrets = secrets,
 	};

@@ -154,6 +154,7 @@ static enum nx_code load(const struct nx_store_source *row, void *arg, struct nx
 	struct nx_origin from = { .version = row->version,
 				  .created_at = row->created_at,
 				  .updated_at = row->updated_at,
+				  .changed_by = row->changed_by,
 				  .sealed = row->secrets };
 	struct nx_snapshot *s = NULL;
 	struct nx_error why;
@@ -293,6 +294,7 @@ static struct nx_store_source row_of(const struct nx_snapshot *s)
 		.secrets = s->body->secrets,
 		.created_at = s->pub.created_at,
 		.updated_at = s->pub.updated_at,
+		.changed_by = s->body->changed_by,
 		.version = s->pub.version,
 	};
 }
@@ -367,16 +369,18 @@ static void hand_out(struct nx_snapshot *s, const struct nx_data_source **ret)
 		nx_data_source_unref(&s->pub);
 }
 
-enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body, struct nx_arena *a,
-			       struct nx_str *broken, const struct nx_data_source **ret,
-			       struct nx_error *err)
+enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body, struct nx_str by,
+			       struct nx_arena *a, struct nx_str *broken,
+			       const struct nx_data_source **ret, struct nx_error *err)
 {
 	struct nx_request q;
 	struct nx_rules rules;
 	struct nx_snapshot *s = NULL;
 	nx_rules_init(&rules);
 	nx_request_read(body, &q, &rules);
-	struct nx_origin from = { .version = 1, .status = q.status, .save = true };
+	struct nx_origin from = {
+		.version = 1, .status = q.status, .changed_by = by, .save = true
+	};
 	nx_uuid(from.id);
 	pthread_mutex_lock(&c->writing);
 	enum nx_code code = add_new(c, &q, &from, a, &rules, broken, &s, err);
@@ -387,9 +391,8 @@ enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body,
 	return code;
 }
 
-/* Found and changeable through the API. */
-static enum nx_code for_change(struct nx_catalog *c, struct nx_str id, struct nx_snapshot **ret,
-			       struct nx_error *err)
+enum nx_code nx_catalog_for_change(struct nx_catalog *c, struct nx_str id, struct nx_snapshot **ret,
+				   struct nx_error *err)
 {
 	struct nx_snapshot *s = nx_catalog_current(c, id);
 	if (!s)
@@ -402,13 +405,15 @@ static enum nx_code for_change(struct nx_catalog *c, struct nx_str id, struct nx
 	return NX_OK;
 }
 
-static enum nx_code replace_with(struct nx_catalog *c, struct nx_snapshot *old,
-				 const struct nx_request *q, struct nx_arena *a,
-				 struct nx_rules *rules, struct nx_str *broken,
-				 struct nx_snapshot **ret, struct nx_error *err)
+enum nx_code nx_catalog_replace_with(struct nx_catalog *c, struct nx_snapshot *old,
+				     const struct nx_request *q, struct nx_str sealed,
+				     struct nx_str by, struct nx_arena *a, struct nx_rules *rules,
+				     struct nx_str *broken, struct nx_snapshot **ret,
+				     struct nx_error *err)
 {
 	struct nx_origin from = { .version = old->pub.version + 1,
 				  .created_at = old->pub.created_at,
+				  .changed_by = by,
 				  .save = true };
 	const struct nx_json *secrets = NULL;
 	struct nx_snapshot *s = NULL;
@@ -423,8 +428,7 @@ static enum nx_code replace_with(struct nx_catalog *c, struct nx_snapshot *old,
 			       "The data source is at version %u, not %lld.", old->pub.version,
 			       (long long)q->version);
 	check_name_free(c, q, old, rules);
-	enum nx_code code =
-		nx_secrets_open(c->vault, from.id, old->body->secrets, a, &secrets, err);
+	enum nx_code code = nx_secrets_open(c->vault, from.id, sealed, a, &secrets, err);
 	/* Secrets that do not open are no reason to refuse the PUT that brings new ones. */
 	if (code && code != NX_E_CREDENTIAL_INVALID)
 		return code;
@@ -453,7 +457,7 @@ static enum nx_code replace_with(struct nx_catalog *c, struct nx_snapshot *old,
 }
 
 enum nx_code nx_catalog_replace(struct nx_catalog *c, struct nx_str id, const struct nx_json *body,
-				struct nx_arena *a, struct nx_str *broken,
+				struct nx_str by, struct nx_arena *a, struct nx_str *broken,
 				const struct nx_data_source **ret, struct nx_error *err)
 {
 	struct nx_request q;
@@ -462,9 +466,10 @@ enum nx_code nx_catalog_replace(struct nx_catalog *c, struct nx_str id, const st
 	nx_rules_init(&rules);
 	nx_request_read(body, &q, &rules);
 	pthread_mutex_lock(&c->writing);
-	enum nx_code code = for_change(c, id, &old, err);
+	enum nx_code code = nx_catalog_for_change(c, id, &old, err);
 	if (!code)
-		code = replace_with(c, old, &q, a, &rules, broken, &s, err);
+		code = nx_catalog_replace_with(c, old, &q, old->body->secrets, by, a, &rules,
+					       broken, &s, err);
 	pthread_mutex_unlock(&c->writing);
 	nx_rules_done(&rules);
 	if (code)
@@ -478,7 +483,7 @@ enum nx_code nx_catalog_delete(struct nx_catalog *c, struct nx_str id, struct nx
 {
 	struct nx_snapshot *old = NULL;
 	pthread_mutex_lock(&c->writing);
-	enum nx_code code = for_change(c, id, &old, err);
+	enum nx_code code = nx_catalog_for_change(c, id, &old, err);
 	if (!code)
 		code = nx_store_source_delete(c->store, id, err);
 	if (!code)
@@ -568,6 +573,7 @@ enum nx_code nx_catalog_build(struct nx_catalog *c, const struct nx_json *body, 
 		nx_data_source_unref(s ? &s->pub : NULL);
 		return code;
 	}
+	atomic_store(&s->replaced, true); /* nobody will ask for it again: its pool does not stay */
 	*ret = &s->pub;
 	return NX_OK;
 }

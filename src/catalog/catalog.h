@@ -93,16 +93,24 @@ bool nx_data_source_replaced(const struct nx_data_source *s);
  * skipTest?}; every other key is refused. For PUT a secret left out or given as the mask "********"
  * keeps the stored one, null drops it; `version` must be the current one, else SOURCE_CHANGED. A secret
  * ${env:NAME} or ${file:path} is kept so and followed at each build.
- * All broken rules are collected: the first in err, all in `rules` (JSON array of {rule,key,message},
+ * `by` is the principal who changes it. All broken rules are collected: the first in err, all in `rules` (JSON array of {rule,key,message},
  * in the arena) when not NULL. Rule ids: DS-*, CV-*, CV-REF (a reference leads nowhere), KEY-UNKNOWN,
  * KEY-MISSING, KEY-VALUE. `ret` may be NULL; otherwise the caller unrefs. */
 NX_NODISCARD enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body,
-					    struct nx_arena *a, struct nx_str *rules,
+					    struct nx_str by, struct nx_arena *a, struct nx_str *rules,
 					    const struct nx_data_source **ret, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_catalog_replace(struct nx_catalog *c, struct nx_str id,
-					     const struct nx_json *body, struct nx_arena *a,
-					     struct nx_str *rules,
+					     const struct nx_json *body, struct nx_str by,
+					     struct nx_arena *a, struct nx_str *rules,
 					     const struct nx_data_source **ret, struct nx_error *err);
+/* What the source was, as a JSON array, newest first, the current version included: each with who made it, when,
+ * and what it changed, key by key. Of a secret it only says that it changed. */
+NX_NODISCARD enum nx_code nx_catalog_versions(struct nx_catalog *c, struct nx_str id, struct nx_arena *a,
+					      struct nx_buf *out, struct nx_error *err);
+/* A new version with the config and the secrets of an old one. NOT_FOUND when that is not kept. */
+NX_NODISCARD enum nx_code nx_catalog_rollback(struct nx_catalog *c, struct nx_str id, uint32_t version,
+					      struct nx_str by, struct nx_arena *a, struct nx_str *rules,
+					      const struct nx_data_source **ret, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_catalog_delete(struct nx_catalog *c, struct nx_str id, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_catalog_set_status(struct nx_catalog *c, struct nx_str id,
 						enum nx_source_status s, struct nx_error *err);
@@ -110,7 +118,7 @@ NX_NODISCARD enum nx_code nx_catalog_set_status(struct nx_catalog *c, struct nx_
  * not as `was` any more, and nothing changed. */
 NX_NODISCARD bool nx_catalog_note_status(struct nx_catalog *c, const struct nx_data_source *was,
 					 enum nx_source_status s);
-/* Validates and builds without saving: for test-query. */
+/* Validates and builds without saving, for one use. */
 NX_NODISCARD enum nx_code nx_catalog_build(struct nx_catalog *c, const struct nx_json *body,
 					   struct nx_arena *a, struct nx_str *rules,
 					   const struct nx_data_source **ret, struct nx_error *err);

@@ -86,7 +86,7 @@ struct nx_body {
 	_Atomic uint32_t refs;
 	struct nx_vitals *vitals; /* a reference; shared with the body that is replaced */
 	struct nx_options *options;
-	struct nx_str name, type_name, description, created_at, updated_at;
+	struct nx_str name, type_name, description, created_at, updated_at, changed_by;
 	struct nx_str config;  /* JSON, masked */
 	struct nx_str secrets; /* sealed */
 	char bytes[];
@@ -100,7 +100,7 @@ struct nx_snapshot {
 };
 
 struct nx_body_parts {
-	struct nx_str name, type_name, description, created_at, updated_at, config, secrets;
+	struct nx_str name, type_name, description, created_at, updated_at, changed_by, config, secrets;
 };
 
 /* Takes `options` over, also on failure. */
@@ -141,6 +141,7 @@ struct nx_origin {
 	uint32_t version;
 	enum nx_source_status status;
 	struct nx_str created_at, updated_at; /* empty: now */
+	struct nx_str changed_by;
 	struct nx_str sealed;  /* secrets as they are stored already; with `save` they are sealed anew */
 	const struct nx_json *old_secrets; /* flat object, or NULL */
 	bool save;
@@ -209,5 +210,16 @@ NX_NODISCARD enum nx_code nx_catalog_room(struct nx_catalog *c, uint32_t more, s
 void nx_catalog_swap(struct nx_catalog *c, struct nx_snapshot *out, struct nx_snapshot *in);
 /* After `writing` is released: `old`, taken out, is over; its reference is given back. NULL is fine. */
 void nx_catalog_tell(struct nx_catalog *c, struct nx_snapshot *old);
+
+/* Found and changeable through the API. */
+NX_NODISCARD enum nx_code nx_catalog_for_change(struct nx_catalog *c, struct nx_str id,
+						struct nx_snapshot **ret, struct nx_error *err);
+/* The next version of `old`, stored and in its place; the caller tells. `sealed`: the secrets that those left
+ * out or masked are taken from. */
+NX_NODISCARD enum nx_code nx_catalog_replace_with(struct nx_catalog *c, struct nx_snapshot *old,
+						  const struct nx_request *q, struct nx_str sealed,
+						  struct nx_str by, struct nx_arena *a,
+						  struct nx_rules *rules, struct nx_str *broken,
+						  struct nx_snapshot **ret, struct nx_error *err);
 
 #endif

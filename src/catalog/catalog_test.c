@@ -71,7 +71,8 @@ static enum nx_code create(struct nx_catalog *c, const char *body,
 			   const struct nx_data_source **ret, struct nx_error *err)
 {
 	struct nx_arena *a = nx_arena_new(0);
-	enum nx_code code = nx_catalog_create(c, parse(body, a), a, NULL, ret, err);
+	enum nx_code code =
+		nx_catalog_create(c, parse(body, a), NX_STR("tester"), a, NULL, ret, err);
 	nx_arena_free(a);
 	return code;
 }
@@ -89,7 +90,8 @@ static enum nx_code replace(struct nx_catalog *c, const char *id, const char *bo
 			    const struct nx_data_source **ret, struct nx_error *err)
 {
 	struct nx_arena *a = nx_arena_new(0);
-	enum nx_code code = nx_catalog_replace(c, nx_str(id), parse(body, a), a, NULL, ret, err);
+	enum nx_code code = nx_catalog_replace(c, nx_str(id), parse(body, a), NX_STR("tester"), a,
+					       NULL, ret, err);
 	nx_arena_free(a);
 	return code;
 }
@@ -330,8 +332,8 @@ NX_TEST(bad_bodies_are_refused_by_rule_and_key)
 		const struct nx_data_source *s = NULL;
 		struct nx_str rules = { 0 };
 		struct nx_error err;
-		enum nx_code code =
-			nx_catalog_create(c, parse(bad[i].body, a), a, &rules, &s, &err);
+		enum nx_code code = nx_catalog_create(c, parse(bad[i].body, a), NX_STR("tester"), a,
+						      &rules, &s, &err);
 		if (code != bad[i].want)
 			nx_test_fail(__FILE__, __LINE__, "%s: %s, want %s", bad[i].body,
 				     nx_code_name(code), nx_code_name(bad[i].want));
@@ -370,7 +372,7 @@ NX_TEST(names_are_unique_and_many_rules_are_told_at_once)
 				  parse("{\"name\":\"/\",\"type\":\"postgresql\",\"config\":"
 					"{\"port\":0,\"x\":1}}",
 					a),
-				  a, &rules, &t, &err));
+				  NX_STR("tester"), a, &rules, &t, &err));
 	NX_EQ_I(5, parse(nx_arena_cstr(a, rules), a)->count); /* name, port, x, host, username */
 	NX_CHECK(strstr(err.message, "and 4 more"));
 	char body[4096] = "{\"name\":\"", *p = body + strlen(body);
@@ -852,8 +854,8 @@ static void *writer(void *arg)
 		NX_CHECK(snprintf(body, sizeof(body),
 				  "{\"name\":\"a\"," PG ",\"port\":%d,\"password\":\"p%d\"}}", i,
 				  i) > 0);
-		NX_CHECK(nx_catalog_replace(sh->c, nx_str(sh->id), parse(body, a), a, NULL, &s,
-					    &err) == NX_OK);
+		NX_CHECK(nx_catalog_replace(sh->c, nx_str(sh->id), parse(body, a), NX_STR("tester"),
+					    a, NULL, &s, &err) == NX_OK);
 		nx_data_source_unref(s);
 		NX_CHECK(nx_catalog_set_status(sh->c, nx_str(sh->id),
 					       i % 2 ? NX_SOURCE_ACTIVE : NX_SOURCE_ERROR,

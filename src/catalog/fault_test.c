@@ -65,7 +65,7 @@ static const struct nx_json *parse(struct world *w, const char *text)
 static enum nx_code do_create(struct world *w, struct nx_arena *a, struct nx_error *err)
 {
 	const struct nx_data_source *s = NULL;
-	enum nx_code c = nx_catalog_create(w->c, w->post, a, NULL, &s, err);
+	enum nx_code c = nx_catalog_create(w->c, w->post, NX_STR("tester"), a, NULL, &s, err);
 	if (!c)
 		memcpy(w->id, s->id, sizeof(w->id));
 	nx_data_source_unref(s);
@@ -74,7 +74,8 @@ static enum nx_code do_create(struct world *w, struct nx_arena *a, struct nx_err
 
 static enum nx_code do_replace(struct world *w, struct nx_arena *a, struct nx_error *err)
 {
-	return nx_catalog_replace(w->c, nx_str(w->id), w->put, a, NULL, NULL, err);
+	return nx_catalog_replace(w->c, nx_str(w->id), w->put, NX_STR("tester"), a, NULL, NULL,
+				  err);
 }
 
 static enum nx_code do_status(struct world *w, struct nx_arena *a, struct nx_error *err)
@@ -86,7 +87,7 @@ static enum nx_code do_status(struct world *w, struct nx_arena *a, struct nx_err
 static enum nx_code do_refuse(struct world *w, struct nx_arena *a, struct nx_error *err)
 {
 	struct nx_str rules = { 0 };
-	enum nx_code c = nx_catalog_create(w->c, w->bad, a, &rules, NULL, err);
+	enum nx_code c = nx_catalog_create(w->c, w->bad, NX_STR("tester"), a, &rules, NULL, err);
 	return c == NX_E_UNKNOWN_KEY ? NX_OK : c ? c : NX_E_INTERNAL;
 }
 

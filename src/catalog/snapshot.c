@@ -19,7 +19,8 @@ static struct nx_str keep(char **at, struct nx_str s)
 struct nx_body *nx_body_new(const struct nx_body_parts *p, struct nx_options *options)
 {
 	size_t n = p->name.len + p->type_name.len + p->description.len + p->created_at.len +
-		   p->updated_at.len + p->config.len + p->secrets.len + 7; /* each is bounded */
+		   p->updated_at.len + p->changed_by.len + p->config.len + p->secrets.len +
+		   8; /* each is bounded */
 	struct nx_body *b = malloc(sizeof(*b) + n);
 	struct nx_vitals *vitals = b ? nx_vitals_new() : NULL;
 	if (!vitals || !options) {
@@ -37,6 +38,7 @@ struct nx_body *nx_body_new(const struct nx_body_parts *p, struct nx_options *op
 	b->description = keep(&at, p->description);
 	b->created_at = keep(&at, p->created_at);
 	b->updated_at = keep(&at, p->updated_at);
+	b->changed_by = keep(&at, p->changed_by);
 	b->config = keep(&at, p->config);
 	b->secrets = keep(&at, p->secrets);
 	return b;
@@ -173,5 +175,7 @@ void nx_data_source_json(const struct nx_data_source *s, struct nx_buf *out)
 	}
 	member(out, "createdAt", s->created_at);
 	member(out, "updatedAt", s->updated_at);
+	if (b->changed_by.len)
+		member(out, "changedBy", b->changed_by);
 	nx_buf_putc(out, '}');
 }

@@ -100,7 +100,9 @@ static enum nx_code plain_member(struct nx_request *r, const struct nx_field_spe
 				 const struct nx_json *v)
 {
 	int64_t ms;
+	uint64_t n;
 	bool fits = strcmp(f->type, "SECONDS") == 0 ? seconds(f, v, &ms)
+		    : strcmp(f->type, "INT") == 0   ? integer(f, v, &n)
 		    : strcmp(f->type, "TEXTS") == 0 ? texts_fit(f, v)
 						    : text_fits(f, v);
 	return fits ? NX_OK : wrong(&r->err, f);
@@ -112,6 +114,10 @@ static enum nx_code member(struct nx_request *r, const struct nx_field_spec *f,
 	struct nx_query_args *a = &r->args;
 	if (strcmp(f->type, "SCALARS") == 0)
 		return scalars(r, f, v);
+	if (strcmp(f->type, "OBJECT") == 0)
+		return v->kind == NX_JSON_OBJECT ? NX_OK : wrong(&r->err, f);
+	if (strcmp(f->type, "TEXT") == 0)
+		return text_fits(f, v) ? NX_OK : wrong(&r->err, f);
 	if (strcmp(f->type, "STRING") == 0) {
 		bool sql = strcmp(f->key, "sql") == 0; /* the gate judges its characters */
 		if (v->kind != NX_JSON_STRING || (!sql && !text_fits(f, v)))
@@ -221,6 +227,8 @@ enum nx_code nx_body_parse(struct nx_request *r)
 						   .ndjson_objects = true } };
 	if (r->route->body == NX_BODY_FETCH)
 		a->limit = UINT64_MAX;
+	if (r->route->body == NX_BODY_TEST_QUERY)
+		a->limit = 10;
 	enum nx_code c = known_params(r);
 	if (c || r->route->body == NX_BODY_NONE)
 		return c;
@@ -234,7 +242,7 @@ enum nx_code nx_body_parse(struct nx_request *r)
 		return nx_fail(&r->err, NX_E_BAD_JSON, "The body must be a JSON object.");
 	if (r->route->body == NX_BODY_SOURCE || r->route->body == NX_BODY_GRANTS)
 		return NX_OK; /* the catalog judges it, or the action */
-	bool plain = r->route->body == NX_BODY_KEY;
+	bool plain = r->route->body == NX_BODY_KEY || r->route->body == NX_BODY_ROLLBACK;
 	for (const struct nx_json *m = r->body->first; m; m = m->next) {
 		const struct nx_field_spec *f = find(r->route->body, m->key);
 		if (!f)
@@ -251,7 +259,7 @@ enum nx_code nx_body_parse(struct nx_request *r)
 	}
 	if (plain)
 		return NX_OK;
-	if (!a->source.ptr)
+	if (!a->source.ptr && r->route->body != NX_BODY_TEST_QUERY)
 		return nx_fail(&r->err, NX_E_MISSING_KEY,
 			       "dataSourceId or dataSource is required.");
 	return negotiate(r);

@@ -2,6 +2,7 @@
 
 /* GET and DELETE on the same path are two rows. `act` NULL: the plain query path of steps.c. */
 #define nx_act_query NULL
+#define nx_act_test_query NULL
 
 const struct nx_route nx_routes[] = {
 #define NX_ROUTE(id, method, path, right, kind, body, params, summary) \

@@ -175,6 +175,8 @@ enum nx_code nx_step_resolve(struct nx_request *r, struct nx_str id_or_name)
 
 static enum nx_code step_resolve(struct nx_request *r)
 {
+	if (r->route->body == NX_BODY_TEST_QUERY)
+		return nx_source_unsaved(r);
 	bool by_path = r->route->body == NX_BODY_NONE;
 	return nx_step_resolve(r, by_path ? r->path[0] : r->args.source);
 }

@@ -56,6 +56,9 @@ static const struct {
 	{ 3, "scopes and last use of keys",
 	  "ALTER TABLE api_keys ADD COLUMN limits TEXT NOT NULL DEFAULT '';"
 	  "ALTER TABLE api_keys ADD COLUMN last_used_at TEXT NOT NULL DEFAULT '';" },
+	{ 4, "who changed a source",
+	  "ALTER TABLE sources ADD COLUMN changed_by TEXT NOT NULL DEFAULT '';"
+	  "ALTER TABLE source_versions ADD COLUMN changed_by TEXT NOT NULL DEFAULT '';" },
 };
 
 static enum nx_code exec(sqlite3 *db, const char *sql, struct nx_error *err)

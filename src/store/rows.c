@@ -34,6 +34,7 @@ static enum nx_code each_source(struct nx_store *s, sqlite3_stmt *st, source_fn 
 			.created_at = nx_st_col(st, 7),
 			.updated_at = nx_st_col(st, 8),
 			.version = (uint32_t)sqlite3_column_int64(st, 9),
+			.changed_by = nx_st_col(st, 10),
 		};
 		c = fn(&row, arg, err);
 		if (c) {
@@ -107,6 +108,7 @@ static enum nx_code write_source(struct nx_store *s, enum nx_stmt which,
 		nx_st_text(st, 8, row->created_at);
 	nx_st_text(st, 9, row->updated_at);
 	nx_st_i64(st, 10, row->version);
+	nx_st_text(st, 11, row->changed_by);
 	int rc = nx_st_step(st);
 	enum nx_code c = NX_OK;
 	if (rc == SQLITE_CONSTRAINT_UNIQUE)

@@ -25,6 +25,7 @@ struct nx_store_source {
 	struct nx_str secrets; /* vault ciphertext, may be empty */
 	struct nx_str created_at, updated_at;
 	uint32_t version;
+	struct nx_str changed_by; /* principal who made this version; may be empty */
 };
 
 struct nx_store_key { /* API key: only its hash is kept */

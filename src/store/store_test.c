@@ -601,7 +601,7 @@ NX_TEST(speed_of_a_durable_write_and_of_ten_thousand_rows)
 		sqlite3_exec(s->db,
 			     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
 			     " LIMIT 10000) INSERT INTO sources SELECT i, 'n' || i, 't', '', "
-			     "'draft', '{}', '', '', '', 1 FROM n",
+			     "'draft', '{}', '', '', '', 1, '' FROM n",
 			     NULL, NULL, NULL));
 	t = nx_now();
 	NX_EQ_I(10000, sources(s));

@@ -10,6 +10,8 @@ static const char *const body_names[] = {
 	[NX_BODY_VALIDATE] = "ValidateRequest",
 	[NX_BODY_KEY] = "KeyRequest",
 	[NX_BODY_GRANTS] = "GrantsRequest",
+	[NX_BODY_ROLLBACK] = "RollbackRequest",
+	[NX_BODY_TEST_QUERY] = "TestQueryRequest",
 };
 
 static void put_json_type(struct nx_buf *b, const struct nx_field_spec *f)
@@ -26,6 +28,8 @@ static void put_json_type(struct nx_buf *b, const struct nx_field_spec *f)
 			      (long long)f->min, f->max == INT64_MAX ? "true" : "false");
 	else if (strcmp(f->type, "SECONDS") == 0)
 		nx_buf_puts(b, "\"type\":\"number\"");
+	else if (strcmp(f->type, "OBJECT") == 0)
+		nx_buf_puts(b, "\"type\":\"object\"");
 	else if (strcmp(f->type, "BOOL") == 0)
 		nx_buf_puts(b, "\"type\":\"boolean\"");
 	else if (strcmp(f->type, "FORMAT") == 0)
@@ -84,6 +88,10 @@ static void put_schemas(struct nx_buf *b)
 	put_body_schema(b, NX_BODY_VALIDATE);
 	nx_buf_putc(b, ',');
 	put_body_schema(b, NX_BODY_KEY);
+	nx_buf_putc(b, ',');
+	put_body_schema(b, NX_BODY_ROLLBACK);
+	nx_buf_putc(b, ',');
+	put_body_schema(b, NX_BODY_TEST_QUERY);
 	nx_buf_putc(b, ',');
 	put_source_schema(b);
 	nx_buf_puts(

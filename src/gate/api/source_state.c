@@ -147,6 +147,74 @@ enum nx_code nx_act_source_deactivate(struct nx_request *r)
 	return c ? c : change(r, NX_EV_DEACTIVATE);
 }
 
+/* ---- test-query ---- */
+
+enum nx_code nx_source_unsaved(struct nx_request *r)
+{
+	struct nx_json name = { .kind = NX_JSON_STRING,
+				.key = NX_STR("name"),
+				.text = NX_STR("test-query") };
+	const struct nx_json *type = nx_json_get(r->body, "type"),
+			     *config = nx_json_get(r->body, "config");
+	struct nx_json t = *type, body = { .kind = NX_JSON_OBJECT, .first = &name, .count = 2 }, k;
+	name.next = &t;
+	t.next = NULL;
+	if (config) {
+		k = *config;
+		k.next = NULL;
+		t.next = &k;
+		body.count = 3;
+	}
+	struct nx_str rules = { NULL, 0 };
+	enum nx_code c =
+		nx_catalog_build(r->gw->catalog, &body, r->arena, &rules, &r->source, &r->err);
+	if (c || !r->source->driver)
+		return c ? c
+			 : nx_fail(&r->err, NX_E_DRIVER_NOT_BUILT,
+				   "The type %s is known but its driver is not built in.",
+				   r->source->type->name);
+	return must_be_fit(r);
+}
+
+/* ---- versions ---- */
+
+enum nx_code nx_act_source_versions(struct nx_request *r)
+{
+	enum nx_code c = nx_step_resolve_source(r, r->path[0]);
+	if (c)
+		return c;
+	struct nx_buf b;
+	nx_buf_init(&b, (size_t)16 << 20);
+	nx_buf_printf(&b, "{\"id\":\"%s\",\"versions\":", r->source->id);
+	c = nx_catalog_versions(r->gw->catalog, nx_str(r->source->id), r->arena, &b, &r->err);
+	nx_buf_putc(&b, '}');
+	if (!c && b.failed)
+		c = nx_fail(&r->err, NX_E_RESULT_TOO_LARGE, "The versions are too large to show.");
+	if (!c)
+		nx_request_data(r, 200, nx_buf_str(&b));
+	nx_buf_done(&b);
+	return c;
+}
+
+enum nx_code nx_act_source_rollback(struct nx_request *r)
+{
+	enum nx_code c = nx_step_resolve_source(r, r->path[0]);
+	uint64_t version = 0;
+	if (!c && !nx_str_to_u64(nx_json_get(r->body, "version")->text, &version))
+		c = nx_fail(&r->err, NX_E_BAD_VALUE, "version must be a whole number.");
+	if (c)
+		return c;
+	const struct nx_data_source *fresh;
+	struct nx_str rules = { NULL, 0 };
+	c = nx_catalog_rollback(r->gw->catalog, nx_str(r->source->id), (uint32_t)version,
+				nx_str(r->who.name), r->arena, &rules, &fresh, &r->err);
+	if (c)
+		return nx_source_refused(r, rules, c);
+	nx_data_source_unref(r->source);
+	r->source = fresh;
+	return nx_source_replaced(r);
+}
+
 /* ---- status ---- */
 
 struct pool_find {

@@ -148,8 +148,7 @@ enum nx_code nx_act_source_show(struct nx_request *r)
 	return c ? c : show(r, 200, (struct nx_str){ NULL, 0 });
 }
 
-/* A refused config answers with every broken rule, not only the first. */
-static enum nx_code refused(struct nx_request *r, struct nx_str rules, enum nx_code c)
+enum nx_code nx_source_refused(struct nx_request *r, struct nx_str rules, enum nx_code c)
 {
 	if (!rules.ptr || rules.len <= 2)
 		return c;
@@ -172,10 +171,10 @@ static enum nx_code refused(struct nx_request *r, struct nx_str rules, enum nx_c
 enum nx_code nx_act_source_create(struct nx_request *r)
 {
 	struct nx_str rules = { NULL, 0 };
-	enum nx_code c =
-		nx_catalog_create(r->gw->catalog, r->body, r->arena, &rules, &r->source, &r->err);
+	enum nx_code c = nx_catalog_create(r->gw->catalog, r->body, nx_str(r->who.name), r->arena,
+					   &rules, &r->source, &r->err);
 	if (c)
-		return refused(r, rules, c);
+		return nx_source_refused(r, rules, c);
 	struct nx_str report = { NULL, 0 };
 	c = nx_source_first_test(r, &report);
 	if (c)
@@ -189,14 +188,19 @@ enum nx_code nx_act_source_create(struct nx_request *r)
 enum nx_code nx_act_source_replace(struct nx_request *r)
 {
 	struct nx_str rules = { NULL, 0 };
-	enum nx_code c = nx_catalog_replace(r->gw->catalog, r->path[0], r->body, r->arena, &rules,
-					    &r->source, &r->err);
+	enum nx_code c =
+		nx_catalog_replace(r->gw->catalog, r->path[0], r->body, nx_str(r->who.name),
+				   r->arena, &rules, &r->source, &r->err);
 	if (c)
-		return refused(r, rules, c);
-	nx_vitals_again(nx_data_source_vitals(r->source));
+		return nx_source_refused(r, rules, c);
+	return nx_source_replaced(r);
+}
+
+enum nx_code nx_source_replaced(struct nx_request *r)
+{
 	struct nx_str report = { NULL, 0 };
-	if (r->source->account != NX_ACCOUNT_ANY)
-		c = nx_source_first_test(r, &report);
+	nx_vitals_again(nx_data_source_vitals(r->source));
+	enum nx_code c = nx_source_first_test(r, &report);
 	return c ? c : show(r, 200, report);
 }
 

@@ -1,0 +1,199 @@
+"""Versions of a data source's config and the way back; a query on a config that is not saved; changes under load."""
+import http.client
+import json
+import os
+import threading
+import time
+
+import servers
+from nxtest import SLOW, Gateway, case, check, eq, main, until
+from sample import sqlite_source
+
+
+def put(g, sid, source):
+    r = g.call("PUT", f"/api/v1/datasources/{sid}", source)
+    eq(200, r.status, r)
+    return r.data
+
+
+def versions(g, sid):
+    r = g.get(f"/api/v1/datasources/{sid}/versions")
+    eq(200, r.status, r)
+    return r.data["versions"]
+
+
+@case
+def versions_tell_what_changed_and_never_a_secret():
+    g = Gateway(config={"health": {"interval": 0}})
+    source = {"name": "pg", "type": "postgresql", "skipTest": True,
+              "config": {"host": "127.0.0.1", "port": 5432, "username": "u", "password": "canary-1",
+                         "database": "d", "connectTimeout": 1}}
+    sid = g.post("/api/v1/datasources", source).data["id"]
+    source["config"].update(port=5433, password="canary-2")
+    put(g, sid, source)
+    source["config"].update(password="********", timeout=5)
+    source["description"] = "now with words"
+    put(g, sid, source)
+    v = versions(g, sid)
+    eq([3, 2, 1], [x["version"] for x in v])
+    eq([True, False, False], [x["current"] for x in v])
+    eq({"description", "config.timeout"}, {c["key"] for c in v[0]["changes"]})
+    changes = {c["key"]: c for c in v[1]["changes"]}
+    eq({"config.port", "config.password"}, set(changes))
+    eq((5432, 5433), (changes["config.port"]["from"], changes["config.port"]["to"]))
+    eq("changed", changes["config.password"]["secret"])
+    eq(None, v[2]["changes"])
+    check(v[0]["changedBy"] == "anonymous" and v[0]["changedAt"], "who and when", v[0])
+    check("canary" not in json.dumps(v), "no secret")
+    g.close()
+
+
+@case
+def rollback_brings_config_and_secrets_back():
+    pg = servers.postgres()
+    g = Gateway(config={"health": {"interval": 0}})
+    sid = g.post("/api/v1/datasources", pg.source("pg")).data["id"]
+    eq(200, g.query("pg", "SELECT 1").status)
+    put(g, sid, pg.source("pg", password="wrong-one", connectTimeout=3))
+    eq("SOURCE_AUTH", g.query("pg", "SELECT 1").code)
+    r = g.post(f"/api/v1/datasources/{sid}/rollback", {"version": 1})
+    eq((200, 3), (r.status, r.data["version"]), r)
+    check("connectTimeout" not in r.data["config"], "as it was", r.data)
+    eq(200, g.query("pg", "SELECT 1").status)
+    eq([3, 2, 1], [v["version"] for v in versions(g, sid)])
+    for version, status, code in ((3, 400, "BAD_VALUE"), (77, 404, "NOT_FOUND"), (0, 400, "BAD_VALUE"),
+                                  ("1", 400, "BAD_VALUE"), (None, 400, "BAD_VALUE")):
+        r = g.post(f"/api/v1/datasources/{sid}/rollback", {"version": version})
+        eq((status, code), (r.status, r.code), version)
+    eq((400, "MISSING_KEY"), (lambda r: (r.status, r.code))(g.post(f"/api/v1/datasources/{sid}/rollback", {})))
+    # a name that someone else has taken meanwhile
+    put(g, sid, pg.source("renamed"))
+    g.post("/api/v1/datasources", pg.source("pg"))
+    r = g.post(f"/api/v1/datasources/{sid}/rollback", {"version": 3})
+    eq((409, "SOURCE_EXISTS"), (r.status, r.code))
+    # survives a restart
+    g.restart()
+    eq(200, g.query("renamed", "SELECT 1").status)
+    check(len(versions(g, sid)) >= 4, "versions are kept")
+    g.close()
+
+
+@case
+def declared_sources_keep_no_versions():
+    g = Gateway(sources=[sqlite_source()])
+    sid = g.get("/api/v1/datasources").data_list()[0]["id"]
+    eq(404, g.get(f"/api/v1/datasources/{sid}/versions").status)
+    eq(403, g.post(f"/api/v1/datasources/{sid}/rollback", {"version": 1}).status)
+    g.close()
+
+
+@case
+def test_query_runs_through_the_gate_and_keeps_nothing():
+    pg = servers.postgres()
+    g = Gateway(config={"network": {"deny": "10.9.9.0/24"}})
+    s = pg.source("x")
+
+    def ask(sql, type_=s["type"], config=None, **more):
+        return g.post("/api/v1/datasources/test-query",
+                      {"type": type_, "config": s["config"] if config is None else config, "sql": sql, **more})
+    r = ask("SELECT id, name FROM t WHERE id = ?", parameters=[2])
+    eq((200, [[2, "zw\u00f6lf"]]), (r.status, r.rows))
+    eq(10, len(ask("SELECT id FROM many").rows))
+    eq(25, len(ask("SELECT id FROM many", limit=25).rows))
+    eq((403, "RO_STATEMENT"), (lambda r: (r.status, r.code))(ask("DELETE FROM t")))
+    eq("CONFIG_INVALID", ask("SELECT 1", config={"host": "127.0.0.1"}).code)
+    eq("DRIVER_NOT_BUILT", ask("SELECT 1", type_="oracle", config={"host": "h", "username": "u", "password": "p"}).code)
+    eq("HOST_DENIED", ask("SELECT 1", config={**s["config"], "host": "10.9.9.9"}).code)
+    eq("SOURCE_AUTH", ask("SELECT 1", config={**s["config"], "password": "canary-9"}).code)
+    eq("ACCOUNT_NOT_FIT", ask("SELECT 1", config={**s["config"], "readOnlyAccount": "required"}).code)
+    for body in ({"type": "postgresql", "sql": "SELECT 1", "limit": 5000}, {"sql": "SELECT 1"},
+                 {"type": "postgresql", "config": [], "sql": "SELECT 1"}, {"type": 1, "sql": "SELECT 1"},
+                 {"type": "postgresql", "config": {}, "sql": "SELECT 1", "dataSource": "x"}):
+        eq(400, g.post("/api/v1/datasources/test-query", body).status, body)
+    eq([], g.get("/api/v1/datasources").data_list())
+    check("canary-9" not in g.log() and s["config"]["password"] not in g.log(), "no secret in the log")
+    metrics = g.call("GET", "/metrics", api=False).body.decode()
+    check('source="test-query"' not in metrics or 'nexus_pool_open{source="test-query"} 0' in metrics, "no pool stays")
+
+    def audit():
+        text = ""
+        for d, _, names in os.walk(os.path.join(g.config["dataDir"], "audit")):
+            for name in names:
+                with open(os.path.join(d, name), encoding="utf-8") as f:
+                    text += f.read()
+        return text
+    until("audited", lambda: "test-query" in audit())
+    check("canary-9" not in audit(), "no secret there either")
+    g.close()
+
+
+class Clients:
+    def __init__(self, g, n, source="moving"):
+        self.g, self.done, self.outcomes, self.lock = g, threading.Event(), {}, threading.Lock()
+        self.body = json.dumps({"dataSource": source, "sql": "SELECT 1 AS one"})
+        self.threads = [threading.Thread(target=self.work, daemon=True) for _ in range(n)]
+        for t in self.threads:
+            t.start()
+
+    def work(self):
+        conn = None
+        while not self.done.is_set():
+            try:
+                conn = conn or http.client.HTTPConnection("127.0.0.1", self.g.port, timeout=20 * SLOW)
+                conn.request("POST", "/api/v1/query", self.body, {"Content-Type": "application/json"})
+                answer = conn.getresponse()
+                doc = json.loads(answer.read())
+                code = "OK" if answer.status == 200 else doc["error"]["code"]
+            except (OSError, ValueError, KeyError, http.client.HTTPException) as e:
+                code, conn = f"broken: {e!r}", None
+            with self.lock:
+                self.outcomes[code] = self.outcomes.get(code, 0) + 1
+
+    def stop(self):
+        self.done.set()
+        for t in self.threads:
+            t.join(30)
+        return self.outcomes
+
+
+@case
+def changes_under_load_fail_no_request():
+    pg = servers.postgres()
+    g = Gateway()
+    sid = g.post("/api/v1/datasources", pg.source("moving")).data["id"]
+    clients = Clients(g, 24)
+    try:
+        for i in range(50):
+            put(g, sid, pg.source("moving", maxPoolSize=2 + i % 7))
+    finally:
+        outcomes = clients.stop()
+    eq(["OK"], list(outcomes), outcomes)
+    check(outcomes["OK"] > 200, "served", outcomes)
+    until("old pools close", lambda: g.get(f"/api/v1/datasources/{sid}/status").data["pool"]["open"] <= 8, 10)
+    g.close()
+
+
+@case
+def off_and_on_and_away_under_load():
+    pg = servers.postgres()
+    g = Gateway()
+    sid = g.post("/api/v1/datasources", pg.source("moving")).data["id"]
+    clients = Clients(g, 16)
+    try:
+        for _ in range(10):
+            eq(200, g.post(f"/api/v1/datasources/{sid}/deactivate").status)
+            time.sleep(0.02)
+            eq(200, g.post(f"/api/v1/datasources/{sid}/activate").status)
+            time.sleep(0.02)
+        eq(204, g.delete(f"/api/v1/datasources/{sid}").status)
+        time.sleep(0.1)
+    finally:
+        outcomes = clients.stop()
+    eq(set(), set(outcomes) - {"OK", "SOURCE_INACTIVE", "SOURCE_NOT_FOUND"}, outcomes)
+    check({"OK", "SOURCE_INACTIVE", "SOURCE_NOT_FOUND"} <= set(outcomes), "each was seen", outcomes)
+    until("nothing runs", lambda: not g.running(), 5)
+    g.close()
+
+
+if __name__ == "__main__":
+    main()
