@@ -334,10 +334,10 @@ enum nx_code nx_catalog_room(struct nx_catalog *c, uint32_t more, struct nx_erro
 	return ok ? NX_OK : nx_fail(err, NX_E_MEMORY, "Out of memory.");
 }
 
-/* A new source; `save` decides on the store. The result carries one reference for the caller. */
-static enum nx_code add_new(struct nx_catalog *c, const struct nx_request *q,
-			    struct nx_origin *from, struct nx_arena *a, struct nx_rules *rules,
-			    struct nx_str *broken, struct nx_snapshot **ret, struct nx_error *err)
+enum nx_code nx_catalog_add_new(struct nx_catalog *c, const struct nx_request *q,
+				struct nx_origin *from, struct nx_arena *a, struct nx_rules *rules,
+				struct nx_str *broken, struct nx_snapshot **ret,
+				struct nx_error *err)
 {
 	struct nx_snapshot *s = NULL;
 	check_name_free(c, q, NULL, rules);
@@ -383,7 +383,7 @@ enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body,
 	};
 	nx_uuid(from.id);
 	pthread_mutex_lock(&c->writing);
-	enum nx_code code = add_new(c, &q, &from, a, &rules, broken, &s, err);
+	enum nx_code code = nx_catalog_add_new(c, &q, &from, a, &rules, broken, &s, err);
 	pthread_mutex_unlock(&c->writing);
 	nx_rules_done(&rules);
 	if (!code)

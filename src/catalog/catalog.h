@@ -132,6 +132,21 @@ struct nx_declared {
 NX_NODISCARD enum nx_code nx_catalog_declare(struct nx_catalog *c, const struct nx_json *list,
 					     struct nx_declared *ret, struct nx_error *err);
 
+struct nx_imported {
+	struct nx_str name; /* in the arena */
+	char id[37];
+	enum { NX_IMPORT_CREATED, NX_IMPORT_CHANGED, NX_IMPORT_UNCHANGED } what;
+};
+/* Creates or replaces each source of a list (array of bodies) by its name; others stay. All are checked before
+ * anything changes, and the message names the one that is wrong; only a store that fails half-way can leave the
+ * first ones done. `dry`: nothing changes. *ret: an array in the arena, one for each of the list. */
+NX_NODISCARD enum nx_code nx_catalog_import(struct nx_catalog *c, const struct nx_json *list, bool dry,
+					    struct nx_str by, struct nx_arena *a,
+					    struct nx_imported **ret, uint32_t *ret_n,
+					    struct nx_error *err);
+/* A list of sources as nx_catalog_declare() and nx_catalog_import() take it, as YAML; without secrets. */
+void nx_data_source_yaml(const struct nx_data_source *s, struct nx_buf *out);
+
 /* Page of sources ordered by name: fn is called outside the lock; total is before paging. */
 NX_NODISCARD enum nx_code nx_catalog_list(struct nx_catalog *c, struct nx_str type, struct nx_str status,
 					  uint32_t offset, uint32_t limit, uint32_t *ret_total,

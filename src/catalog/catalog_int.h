@@ -222,4 +222,12 @@ NX_NODISCARD enum nx_code nx_catalog_replace_with(struct nx_catalog *c, struct n
 						  struct nx_rules *rules, struct nx_str *broken,
 						  struct nx_snapshot **ret, struct nx_error *err);
 
+/* A new source; `save` of `from` decides on the store. The result carries one reference for the caller. */
+NX_NODISCARD enum nx_code nx_catalog_add_new(struct nx_catalog *c, const struct nx_request *q,
+					     struct nx_origin *from, struct nx_arena *a,
+					     struct nx_rules *rules, struct nx_str *broken,
+					     struct nx_snapshot **ret, struct nx_error *err);
+/* Would anybody notice the difference? Secrets count, status and version do not. */
+bool nx_snapshot_same(const struct nx_snapshot *a, const struct nx_snapshot *b);
+
 #endif

@@ -36,12 +36,11 @@ struct change {
 	uint32_t n, gone;
 };
 
-static bool same(const struct nx_snapshot *a, const struct nx_snapshot *b)
+bool nx_snapshot_same(const struct nx_snapshot *a, const struct nx_snapshot *b)
 {
 	return nx_str_eq(a->body->type_name, b->body->type_name) &&
 	       nx_str_eq(a->pub.description, b->pub.description) &&
-	       nx_str_eq(a->body->config, b->body->config) && a->pub.problem == b->pub.problem &&
-	       nx_options_equal(a->pub.options, b->pub.options);
+	       a->pub.problem == b->pub.problem && nx_options_equal(a->pub.options, b->pub.options);
 }
 
 static enum nx_code build_one(struct change *ch, const struct nx_json *item, struct nx_rules *rules,
@@ -119,7 +118,7 @@ static void commit(struct change *ch, struct nx_declared *ret)
 	*ret = (struct nx_declared){ .removed = ch->gone };
 	for (uint32_t i = 0; i < ch->n; i++) {
 		struct nx_snapshot *old = ch->old[i], *s = ch->fresh[i];
-		if (old && same(old, s)) {
+		if (old && nx_snapshot_same(old, s)) {
 			nx_data_source_unref(&s->pub);
 			ch->old[i] = NULL;
 			ret->unchanged++;

@@ -40,6 +40,7 @@ struct nx_vitals {
 	_Atomic int query_code;
 	_Atomic uint64_t queries, failed;
 	_Atomic uint32_t faults; /* in a row */
+	_Atomic bool wanted;     /* asked for: a draft is probed, too */
 
 	pthread_mutex_t lock; /* leaf lock: st */
 	struct state st;
@@ -214,7 +215,8 @@ static bool wants_probe(const struct nx_data_source *s)
 	if (!s->driver || s->problem)
 		return false;
 	return s->status == NX_SOURCE_ACTIVE || s->status == NX_SOURCE_ERROR ||
-	       (s->status == NX_SOURCE_DRAFT && s->from_config);
+	       (s->status == NX_SOURCE_DRAFT &&
+		(s->from_config || atomic_load(&nx_data_source_vitals(s)->wanted)));
 }
 
 bool nx_vitals_due(const struct nx_data_source *s, const struct nx_probe_plan *plan, int64_t now)
@@ -251,6 +253,7 @@ out:
 
 void nx_vitals_again(struct nx_vitals *v)
 {
+	atomic_store(&v->wanted, true);
 	pthread_mutex_lock(&v->lock);
 	v->st.tries = 0;
 	v->st.given_up = false;

@@ -241,7 +241,7 @@ int nx_client_stream(struct nx_client *c, const char *path, const char *body,
 	nx_buf_init(&s.kept, MAX_ANSWER);
 	long status = 0;
 	int ret = NX_EXIT_FAIL;
-	if (perform(c, "POST", path, body, &s, &status)) {
+	if (perform(c, body ? "POST" : "GET", path, body, &s, &status)) {
 		if (status == 200) {
 			/* JSON and NDJSON tell of a late failure in their last bytes. */
 			bool failed = memmem(s.tail, s.ntail, "\"success\":false", 15) ||

@@ -18,7 +18,7 @@ void nx_client_free(struct nx_client *c);
  * NULL. A 204 gives an empty object. The tree lives as long as the arena. */
 const struct nx_json *nx_client_call(struct nx_client *c, const char *method, const char *path,
 				     const char *body, struct nx_arena *a);
-/* As call, but the body of a 200 goes to `write` as it comes. Returns an exit status. */
+/* As call (GET without a body, else POST), but the body of a 200 goes to `write` as it comes. Returns an exit status. */
 int nx_client_stream(struct nx_client *c, const char *path, const char *body,
 		     bool (*write)(const char *data, size_t len, void *arg), void *arg);
 

@@ -4,11 +4,14 @@
 
 #include "cli/client.h"
 
-static const char help[] = "usage: nexus source list\n"
-			   "       nexus source add FILE.yaml|FILE.json|-   (name, type, config)\n"
-			   "       nexus source test NAME\n"
-			   "       nexus source remove NAME\n"
-			   "options: --url URL  --key KEY\n";
+static const char help[] =
+	"usage: nexus source list\n"
+	"       nexus source add FILE.yaml|FILE.json|-   (name, type, config)\n"
+	"       nexus source test NAME\n"
+	"       nexus source remove NAME\n"
+	"       nexus source export                      (YAML, without secrets)\n"
+	"       nexus source import FILE.yaml|FILE.json|- [--dry-run]\n"
+	"options: --url URL  --key KEY\n";
 
 static const char *text(const struct nx_json *o, const char *key)
 {
@@ -30,15 +33,17 @@ static int list(struct nx_client *c, struct nx_arena *a)
 	return NX_EXIT_OK;
 }
 
-static int add(struct nx_client *c, const char *file, struct nx_arena *a)
+/* A YAML or JSON file as the body of a POST. */
+static const struct nx_json *post_file(struct nx_client *c, const char *path, const char *file,
+				       struct nx_arena *a)
 {
 	FILE *f = strcmp(file, "-") == 0 ? stdin : fopen(file, "re");
 	if (!f) {
 		fprintf(stderr, "nexus: cannot open %s\n", file);
-		return NX_EXIT_FAIL;
+		return NULL;
 	}
 	struct nx_buf b;
-	nx_buf_init(&b, (size_t)1 << 20);
+	nx_buf_init(&b, (size_t)16 << 20);
 	char *room;
 	size_t n;
 	while ((room = nx_buf_reserve(&b, 4096)) && (n = fread(room, 1, 4096, f)) > 0)
@@ -51,11 +56,11 @@ static int add(struct nx_client *c, const char *file, struct nx_arena *a)
 		fprintf(stderr, "nexus: %s: %s\n", file, root ? err.message : "nothing in it");
 	} else {
 		struct nx_buf body;
-		nx_buf_init(&body, (size_t)1 << 20);
+		nx_buf_init(&body, (size_t)32 << 20);
 		nx_json_write(root, &body);
 		nx_buf_putc(&body, '\0');
 		if (!body.failed)
-			d = nx_client_call(c, "POST", "/api/v1/datasources", body.data, a);
+			d = nx_client_call(c, "POST", path, body.data, a);
 		if (body.data)
 			nx_wipe(body.data, body.len);
 		nx_buf_done(&body);
@@ -63,10 +68,35 @@ static int add(struct nx_client *c, const char *file, struct nx_arena *a)
 	if (b.data)
 		nx_wipe(b.data, b.len);
 	nx_buf_done(&b);
+	return d;
+}
+
+static int add(struct nx_client *c, const char *file, struct nx_arena *a)
+{
+	const struct nx_json *d = post_file(c, "/api/v1/datasources", file, a);
 	if (!d)
 		return NX_EXIT_FAIL;
 	printf("%s is %s (%s)\n", text(d, "name"), text(d, "status"), text(d, "id"));
 	return NX_EXIT_OK;
+}
+
+static int import(struct nx_client *c, const char *file, bool dry, struct nx_arena *a)
+{
+	const struct nx_json *d = post_file(
+		c, dry ? "/api/v1/datasources/import?dryRun=true" : "/api/v1/datasources/import",
+		file, a);
+	const struct nx_json *all = nx_json_get(d, "dataSources");
+	if (!d)
+		return NX_EXIT_FAIL;
+	for (const struct nx_json *s = all ? all->first : NULL; s; s = s->next)
+		printf("%s: %s%s\n", text(s, "name"), dry ? "would be " : "", text(s, "result"));
+	return NX_EXIT_OK;
+}
+
+static bool to_stdout(const char *data, size_t len, void *arg)
+{
+	(void)arg;
+	return fwrite(data, 1, len, stdout) == len;
 }
 
 /* Names may hold spaces and more: as a path segment they are percent-encoded. */
@@ -120,6 +150,7 @@ static int remove_source(struct nx_client *c, const char *name, struct nx_arena 
 int nx_cmd_source(struct nx_cli *cli)
 {
 	int ret = NX_EXIT_USAGE;
+	bool dry = nx_cli_switch(cli, "--dry-run");
 	struct nx_arena *a = nx_arena_new(0);
 	struct nx_client *c = nx_client_new(cli);
 	if (!a || !c)
@@ -132,6 +163,10 @@ int nx_cmd_source(struct nx_cli *cli)
 		ret = test(c, cli->argv[1], a);
 	else if (cli->argc == 2 && strcmp(cli->argv[0], "remove") == 0)
 		ret = remove_source(c, cli->argv[1], a);
+	else if (cli->argc == 1 && strcmp(cli->argv[0], "export") == 0)
+		ret = nx_client_stream(c, "/api/v1/datasources/export", NULL, to_stdout, NULL);
+	else if (cli->argc == 2 && strcmp(cli->argv[0], "import") == 0)
+		ret = import(c, cli->argv[1], dry, a);
 	else
 		fputs(help, stderr);
 	nx_client_free(c);

@@ -161,12 +161,12 @@ static enum nx_code member(struct nx_request *r, const struct nx_field_spec *f,
 	return NX_OK;
 }
 
-static bool is_json(struct nx_str type)
+static bool is_type(struct nx_str type, const char *wanted)
 {
 	for (size_t i = 0; i < type.len; i++)
 		if (type.ptr[i] == ';')
 			type.len = i;
-	return nx_str_ieq(nx_str_trim(type), NX_STR("application/json"));
+	return nx_str_ieq(nx_str_trim(type), nx_str(wanted));
 }
 
 static enum nx_code negotiate(struct nx_request *r)
@@ -218,6 +218,27 @@ static enum nx_code known_params(struct nx_request *r)
 	return NX_OK;
 }
 
+/* The list itself, or an object that holds nothing but `sources`. */
+static enum nx_code sources(struct nx_request *r, struct nx_str type)
+{
+	bool yaml = is_type(type, "application/yaml") || is_type(type, "application/x-yaml") ||
+		    is_type(type, "text/yaml");
+	if (type.ptr && !yaml && !is_type(type, "application/json"))
+		return nx_fail(&r->err, NX_E_MEDIA_TYPE,
+			       "The body must be application/yaml or application/json.");
+	enum nx_code c = yaml ? nx_yaml_parse(r->http->body, r->arena, &r->body, &r->err)
+			      : nx_json_parse(r->http->body, r->arena, &r->body, &r->err);
+	if (c)
+		return r->err.code = yaml ? NX_E_BAD_VALUE : c;
+	if (r->body && r->body->kind == NX_JSON_OBJECT && r->body->count == 1 &&
+	    nx_str_is(r->body->first->key, "sources"))
+		r->body = r->body->first;
+	if (!r->body || r->body->kind != NX_JSON_ARRAY)
+		return nx_fail(&r->err, NX_E_BAD_VALUE,
+			       "The body must be a list of data sources, or `sources` with one.");
+	return NX_OK;
+}
+
 enum nx_code nx_body_parse(struct nx_request *r)
 {
 	struct nx_query_args *a = &r->args;
@@ -233,7 +254,9 @@ enum nx_code nx_body_parse(struct nx_request *r)
 	if (c || r->route->body == NX_BODY_NONE)
 		return c;
 	struct nx_str type = nx_http_get_header(r->x, "Content-Type");
-	if (type.ptr && !is_json(type))
+	if (r->route->body == NX_BODY_SOURCES)
+		return sources(r, type);
+	if (type.ptr && !is_type(type, "application/json"))
 		return nx_fail(&r->err, NX_E_MEDIA_TYPE, "The body must be application/json.");
 	c = nx_json_parse(r->http->body, r->arena, &r->body, &r->err);
 	if (c)

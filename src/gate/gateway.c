@@ -214,7 +214,14 @@ static void on_event(const struct nx_data_source *s, enum nx_source_event e, voi
 {
 	struct nx_gateway *gw = arg;
 	enum nx_source_status want = nx_source_next(s->status, e);
-	if (want != s->status && nx_catalog_note_status(gw->catalog, s, want))
+	if (want == s->status)
+		return;
+	/* the end of a draft is for good; how an active one is, is for this process to know */
+	struct nx_error err;
+	bool done = s->status == NX_SOURCE_DRAFT && !nx_data_source_replaced(s)
+			    ? nx_catalog_set_status(gw->catalog, nx_str(s->id), want, &err) == NX_OK
+			    : nx_catalog_note_status(gw->catalog, s, want);
+	if (done)
 		nx_log(want == NX_SOURCE_ACTIVE ? NX_LOG_INFO : NX_LOG_WARN, "source",
 		       NX_STR_FMT " is %s now", NX_STR_ARG(s->name), nx_source_status_name(want));
 }

@@ -2,11 +2,12 @@
 import http.client
 import json
 import os
+import subprocess
 import threading
 import time
 
 import servers
-from nxtest import SLOW, Gateway, case, check, eq, main, until
+from nxtest import SLOW, Gateway, case, check, eq, find_binary, main, until
 from sample import sqlite_source
 
 
@@ -124,6 +125,77 @@ def test_query_runs_through_the_gate_and_keeps_nothing():
         return text
     until("audited", lambda: "test-query" in audit())
     check("canary-9" not in audit(), "no secret there either")
+    g.close()
+
+
+def export(g):
+    r = g.call("GET", "/api/v1/datasources/export", api=False)
+    eq((200, "application/yaml"), (r.status, r.header("Content-Type").split(";")[0]))
+    return r.body.decode()
+
+
+def load(g, body, dry=False, kind="application/yaml"):
+    return g.post("/api/v1/datasources/import" + ("?dryRun=true" if dry else ""), body,
+                  headers={"Content-Type": kind})
+
+
+def results(r):
+    eq(200, r.status, r)
+    return {s["name"]: s["result"] for s in r.data["dataSources"]}
+
+
+@case
+def export_and_import_as_yaml():
+    pg = servers.postgres()
+    g = Gateway(config={"health": {"interval": 0.3}})
+    g.post("/api/v1/datasources", pg.source("pg", connectTimeout=7))
+    g.post("/api/v1/datasources", {**sqlite_source("\u4e2d\u6587: 'x'"), "description": "two\nlines"})
+    text = export(g)
+    check(pg.source("pg")["config"]["password"] not in text and "********" not in text, "no secret", text)
+    eq({"pg": "unchanged", "\u4e2d\u6587: 'x'": "unchanged"}, results(load(g, text)))
+    eq([1, 1], [s["version"] for s in g.get("/api/v1/datasources").data_list()])
+    more = text.replace("connectTimeout\": 7", "connectTimeout\": 8")
+    more += "  - name: extra\n    type: sqlite\n    config: {path: " + json.dumps(
+        sqlite_source()["config"]["path"]) + "}\n"
+    want = {"pg": "changed", "\u4e2d\u6587: 'x'": "unchanged", "extra": "created"}
+    eq(want, results(load(g, more, dry=True)))
+    eq(404, g.query("extra", "SELECT 1").status)
+    eq(want, results(load(g, more)))
+    eq(200, g.query("pg", "SELECT 1").status)  # with the password it had
+    eq(200, g.query("extra", "SELECT 1").status)
+    until("the new one is looked at", lambda: "active" == next(
+        s["status"] for s in g.get("/api/v1/datasources").data_list() if s["name"] == "extra"), 5)
+    # one mistake, and nothing changes
+    for bad, word, status in (
+            (more.replace("8", "9") + "  - name: wrong\n    type: nonsense\n", "Source wrong", 400),
+            (more + "  - name: pg\n    type: sqlite\n    config: {path: /x}\n", "twice", 409),
+            ("sources: {a: 1}\n", "list", 400), ("- [1]\n", "", 400), ("{\n", "", 400), ("", "list", 400),
+            ("&a [*a]\n", "", 400)):
+        r = load(g, bad)
+        eq(status, r.status, bad, r)
+        check(word in r.json["error"]["message"], "named", r)
+    eq(8, next(s["config"]["connectTimeout"] for s in g.get("/api/v1/datasources").data_list()
+               if s["name"] == "pg"))
+    eq({"extra": "unchanged"}, results(load(g, json.dumps([{**sqlite_source("extra")}]),
+                                            kind="application/json")))
+    eq((415, "MEDIA_TYPE"), (lambda r: (r.status, r.code))(load(g, "x", kind="text/plain")))
+    eq(400, g.post("/api/v1/datasources/import?dryRun=perhaps", []).status)
+    g.close()
+
+
+@case
+def export_and_import_by_the_program():
+    g = Gateway()
+    g.post("/api/v1/datasources", sqlite_source("one"))
+    url = f"http://127.0.0.1:{g.port}"
+    r = subprocess.run([find_binary(), "source", "export", "--url", url], capture_output=True, text=True, check=False)
+    eq(0, r.returncode, r.stderr)
+    text = r.stdout.replace('"one"', '"two"')
+    for flags, word in ((["--dry-run"], "two: would be created"), ([], "two: created"), ([], "two: unchanged")):
+        r = subprocess.run([find_binary(), "source", "import", "-", "--url", url, *flags], input=text,
+                           capture_output=True, text=True, check=False)
+        eq((0, word), (r.returncode, r.stdout.strip()), r.stderr)
+    eq(200, g.query("two", "SELECT 1").status)
     g.close()
 
 

@@ -12,6 +12,7 @@ static const char *const body_names[] = {
 	[NX_BODY_GRANTS] = "GrantsRequest",
 	[NX_BODY_ROLLBACK] = "RollbackRequest",
 	[NX_BODY_TEST_QUERY] = "TestQueryRequest",
+	[NX_BODY_SOURCES] = "SourcesRequest",
 };
 
 static void put_json_type(struct nx_buf *b, const struct nx_field_spec *f)
@@ -103,6 +104,10 @@ static void put_schemas(struct nx_buf *b)
 		"\"maxConcurrent\":{\"type\":"
 		"\"integer\"},\"use\":{\"type\":\"string\"}}}}},"
 		"\"required\":[\"grants\"]}");
+	nx_buf_puts(
+		b, ",\"SourcesRequest\":{\"type\":\"object\",\"properties\":{\"sources\":{\"type\":"
+		   "\"array\",\"items\":{\"$ref\":\"#/components/schemas/DataSourceRequest\"}}},"
+		   "\"required\":[\"sources\"]}");
 	nx_buf_puts(b, ",\"Error\":{\"type\":\"object\",\"properties\":{"
 		       "\"success\":{\"type\":\"boolean\",\"enum\":[false]},\"error\":{\"type\":"
 		       "\"object\","
@@ -163,6 +168,10 @@ static void put_responses(struct nx_buf *b, const struct nx_route *t)
 		nx_buf_putc(b, '}');
 	} else if (plain_text(t)) {
 		nx_buf_puts(b, ",\"content\":{\"text/plain\":{\"schema\":{\"type\":\"string\"}}}");
+	} else if (strcmp(t->id, "source_export") == 0) {
+		nx_buf_puts(
+			b,
+			",\"content\":{\"application/yaml\":{\"schema\":{\"type\":\"string\"}}}");
 	} else if (strcmp(t->id, "openapi") == 0) {
 		nx_buf_puts(
 			b,
