@@ -40,7 +40,7 @@ struct nx_vitals {
 	_Atomic int query_code;
 	_Atomic uint64_t queries, failed;
 	_Atomic uint32_t faults; /* in a row */
-	_Atomic bool wanted;     /* asked for: a draft is probed, too */
+	_Atomic bool wanted; /* asked for: a draft is probed, too */
 
 	pthread_mutex_t lock; /* leaf lock: st */
 	struct state st;
