@@ -6,6 +6,7 @@
 #include "store/store.h"
 
 #define SECRET_SETTING "auth.secret"
+#define SHORT_SECRET "The token secret must have 32 bytes or more."
 #define START_WAIT (5 * NX_SEC) /* for an issuer's first keys */
 
 struct nx_auth {
@@ -146,7 +147,7 @@ static enum nx_code open_secret(struct nx_store *store, struct nx_str secret, st
 			     : nx_fail(err, NX_E_CONFIG,
 				       "A token secret or a metadata store is needed.");
 	if (secret.len < 32)
-		return nx_fail(err, NX_E_CONFIG, "The token secret must have 32 bytes or more.");
+		return nx_fail(err, NX_E_CONFIG, SHORT_SECRET);
 	*ret = nx_hmac_new(secret);
 	return *ret ? NX_OK : nx_fail(err, NX_E_MEMORY, "The token secret cannot be set up.");
 }
@@ -167,22 +168,48 @@ static const char *given(const char *s)
 
 /* The keys of somebody else. An issuer serves many: without a required audience or party, a token that it
  * made out for another service would open this one. */
-static enum nx_code open_foreign(const struct nx_auth_config *cfg, struct nx_jwt_rules *r,
-				 struct nx_error *err)
+static enum nx_code check_foreign(const struct nx_auth_config *cfg, struct nx_error *err)
 {
 	const char *file = given(cfg->public_key_file), *url = given(cfg->jwks_url);
 	if ((file ? 1 : 0) + (url ? 1 : 0) + (cfg->discovery ? 1 : 0) > 1)
 		return nx_fail(err, NX_E_CONFIG,
 			       "auth.publicKeyFile, auth.jwksUrl and auth.discovery exclude each "
 			       "other.");
-	if (file)
-		return nx_jwt_public_key(file, r, err);
 	if (!url && !cfg->discovery)
 		return NX_OK;
 	if (!cfg->issuer.len || (!cfg->audience.len && !given(cfg->parties)))
 		return nx_fail(err, NX_E_CONFIG,
 			       "An issuer's keys need auth.issuer, and auth.audience or "
 			       "auth.authorizedParties.");
+	if (cfg->min_age_ms <= 0 || cfg->max_age_ms < cfg->min_age_ms)
+		return nx_fail(err, NX_E_CONFIG, "auth.jwksMaxAge is less than auth.jwksMinAge.");
+	return NX_OK;
+}
+
+enum nx_code nx_auth_config_check(const struct nx_auth_config *cfg, struct nx_error *err)
+{
+	struct nx_jwt_rules r = { .leeway_s = cfg->leeway_s };
+	enum nx_code c = nx_claim_map_init(&r.map, cfg, err);
+	nx_claim_map_done(&r.map);
+	if (!c && cfg->secret.len && cfg->secret.len < 32)
+		c = nx_fail(err, NX_E_CONFIG, SHORT_SECRET);
+	if (!c)
+		c = check_foreign(cfg, err);
+	if (!c && given(cfg->public_key_file))
+		c = nx_jwt_public_key(cfg->public_key_file, &r, err);
+	EVP_PKEY_free(r.public_key);
+	return c;
+}
+
+static enum nx_code open_foreign(const struct nx_auth_config *cfg, struct nx_jwt_rules *r,
+				 struct nx_error *err)
+{
+	enum nx_code bad = check_foreign(cfg, err);
+	const char *file = given(cfg->public_key_file), *url = given(cfg->jwks_url);
+	if (bad || file)
+		return bad ? bad : nx_jwt_public_key(file, r, err);
+	if (!url && !cfg->discovery)
+		return NX_OK;
 	struct nx_issuer_config c = {
 		.issuer = cfg->issuer,
 		.jwks_url = url,
@@ -193,8 +220,6 @@ static enum nx_code open_foreign(const struct nx_auth_config *cfg, struct nx_jwt
 		.cooldown = cfg->cooldown_ms * NX_MS,
 		.start_wait = START_WAIT,
 	};
-	if (c.min_age <= 0 || c.max_age < c.min_age)
-		return nx_fail(err, NX_E_CONFIG, "auth.jwksMaxAge is less than auth.jwksMinAge.");
 	return nx_issuer_open(&c, &r->foreign, err);
 }
 
@@ -355,6 +380,13 @@ enum nx_code nx_auth_issue_key(struct nx_auth *a, const struct nx_issue *q, char
 			       struct nx_error *err)
 {
 	return nx_keys_issue(a->keys, q, ret, err);
+}
+
+void nx_auth_issuer_stats(struct nx_auth *a, struct nx_auth_issuer_stats *ret)
+{
+	*ret = (struct nx_auth_issuer_stats){ 0 };
+	if (a->rules.foreign)
+		nx_issuer_stats(a->rules.foreign, ret);
 }
 
 int64_t nx_auth_key_used(struct nx_auth *a, struct nx_str prefix)

@@ -51,6 +51,8 @@ struct nx_auth_config {
 	uint32_t cache_max;    /* entries; 0: 10000 */
 };
 
+/* Would it open? Looks at texts and files, asks nobody. */
+NX_NODISCARD enum nx_code nx_auth_config_check(const struct nx_auth_config *cfg, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_auth_open(struct nx_store *store, const struct nx_auth_config *cfg,
 				       struct nx_auth **ret, struct nx_error *err);
 void nx_auth_free(struct nx_auth *a);
@@ -95,6 +97,11 @@ NX_NODISCARD enum nx_code nx_auth_issue_jwt(struct nx_auth *a, const struct nx_i
 					    struct nx_error *err);
 NX_NODISCARD enum nx_code nx_auth_issue_key(struct nx_auth *a, const struct nx_issue *q, char ret[80],
 					    struct nx_error *err);
+struct nx_auth_issuer_stats { /* of a token issuer's keys; all 0 without one */
+	uint32_t keys;              /* usable ones at hand */
+	uint64_t fetches, failures; /* of key sets */
+};
+void nx_auth_issuer_stats(struct nx_auth *a, struct nx_auth_issuer_stats *ret);
 /* When a key was last used, Unix seconds; 0: not since it was issued, or not known. */
 int64_t nx_auth_key_used(struct nx_auth *a, struct nx_str prefix);
 /* Writes the times of last use that have changed to the store. Blocks; called now and then by one thread. */

@@ -174,6 +174,7 @@ bool nx_issuer_want(struct nx_issuer *i);
 void nx_issuer_wait(struct nx_issuer *i, int64_t deadline);
 bool nx_issuer_may_wait(struct nx_issuer *i);
 #define NX_ISSUER_WAITERS 64
+void nx_issuer_stats(struct nx_issuer *i, struct nx_auth_issuer_stats *ret);
 
 /* ---- cache.c ---- */
 

@@ -34,7 +34,7 @@ struct nx_issuer {
 	pthread_mutex_t lock; /* all below, held for some instructions */
 	pthread_cond_t wake, done;
 	struct nx_jwks *set; /* NULL: none */
-	uint64_t last_gen, rounds; /* fetches that ended */
+	uint64_t last_gen, rounds, failed; /* fetches that ended, and those of them that failed */
 	int64_t asked; /* when the last fetch for an unknown kid ended; 0: never */
 	int64_t stale; /* when `set` counts no more */
 	uint32_t waiters;
@@ -183,6 +183,7 @@ static int64_t refresh(struct nx_issuer *i, bool have, bool for_kid)
 	if (for_kid)
 		i->asked = nx_now();
 	i->rounds++;
+	i->failed += c != NX_OK;
 	i->busy = false;
 	pthread_cond_broadcast(&i->done);
 	return next;
@@ -271,6 +272,15 @@ void nx_issuer_wait(struct nx_issuer *i, int64_t deadline)
 			;
 		i->waiters--;
 	}
+	pthread_mutex_unlock(&i->lock);
+}
+
+void nx_issuer_stats(struct nx_issuer *i, struct nx_auth_issuer_stats *ret)
+{
+	pthread_mutex_lock(&i->lock);
+	*ret = (struct nx_auth_issuer_stats){ .keys = i->set ? i->set->n : 0,
+					      .fetches = i->rounds,
+					      .failures = i->failed };
 	pthread_mutex_unlock(&i->lock);
 }
 

@@ -6,6 +6,7 @@
 #include "base/net.h"
 #include "cli/client.h"
 #include "exec/exec.h"
+#include "gate/gateway.h"
 #include "http/http.h"
 #include "store/store.h"
 
@@ -97,7 +98,9 @@ int nx_cmd_check(struct nx_cli *cli)
 	struct nx_store *store = NULL;
 	struct nx_catalog *cat = NULL;
 	struct nx_error err;
+	struct nx_auth_config auth = nx_gateway_auth_config(cfg.values);
 	bool ok =
+		nx_auth_config_check(&auth, &err) == NX_OK &&
 		nx_net_policy(nx_str(nx_opt_str(cfg.values, "network.allow", "")),
 			      nx_str(nx_opt_str(cfg.values, "network.deny", "")), &err) == NX_OK &&
 		nx_store_open(":memory:", &store, &err) == NX_OK &&

@@ -110,10 +110,9 @@ static bool loopback_only(const char *listen)
 	return true;
 }
 
-static enum nx_code open_auth(struct nx_gateway *gw, struct nx_error *err)
+struct nx_auth_config nx_gateway_auth_config(const struct nx_options *o)
 {
-	const struct nx_options *o = gw->config.values;
-	struct nx_auth_config a = {
+	return (struct nx_auth_config){
 		.off = strcmp(nx_opt_str(o, "auth.mode", "token"), "off") == 0,
 		.secret = nx_str(nx_opt_str(o, "auth.jwtSecret", "")),
 		.issuer = nx_str(nx_opt_str(o, "auth.issuer", "")),
@@ -132,6 +131,12 @@ static enum nx_code open_auth(struct nx_gateway *gw, struct nx_error *err)
 		.role_map = nx_opt_str(o, "auth.roleMap", ""),
 		.parties = nx_opt_str(o, "auth.authorizedParties", ""),
 	};
+}
+
+static enum nx_code open_auth(struct nx_gateway *gw, struct nx_error *err)
+{
+	const struct nx_options *o = gw->config.values;
+	struct nx_auth_config a = nx_gateway_auth_config(o);
 	if (a.off && !loopback_only(nx_opt_str(o, "http.listen", "")))
 		return nx_fail(err, NX_E_CONFIG,
 			       "auth.mode off is only allowed on loopback addresses, not on %s.",

@@ -51,6 +51,9 @@ struct nx_gateway {
 	bool keeper_started, keeper_stop;
 };
 
+/* What the options say of tokens; texts stay the options' own. */
+struct nx_auth_config nx_gateway_auth_config(const struct nx_options *o);
+
 /* Listening sockets that go from one process to the next. */
 struct nx_inherited {
 	int fds[1024];

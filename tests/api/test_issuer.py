@@ -3,11 +3,13 @@ import base64
 import hashlib
 import hmac
 import json
+import re
+import subprocess
 import threading
 import time
 
 import issuer
-from nxtest import SLOW, Failed, Gateway, case, check, eq, main, until
+from nxtest import SLOW, Failed, Gateway, case, check, eq, find_binary, main, until
 from sample import sqlite_source
 from tokens import SECRET, bearer
 
@@ -32,6 +34,11 @@ def start(i, **auth):
 def ask(g, token, **more):
     return g.call("POST", "/api/v1/query", {"dataSource": "lite", "sql": "SELECT 1"},
                   headers={"Authorization": "Bearer " + token}, **more)
+
+
+def metric(g, i, name):
+    text = g.get("/metrics", headers=bearer("root", "admin", iss=i.url, aud="nexus")).text
+    return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
 
 
 def b64(data):
@@ -227,8 +234,11 @@ def an_issuer_that_goes_down():
     eq(200, ask(g, token).status)  # past its age, within the time allowed
     until("closed", lambda: ask(g, token).status == 503, 6)
     eq("ISSUER_DOWN", ask(g, token).code)
+    eq(0, metric(g, i, "nexus_issuer_keys"))
+    check(metric(g, i, "nexus_issuer_failures_total") >= 2, "failures are counted")
     i.control(status=200)
     until("open again", lambda: ask(g, token).status == 200, 15)
+    eq(1, metric(g, i, "nexus_issuer_keys"))
     g.close()
 
 
@@ -263,10 +273,16 @@ def configurations_that_are_refused():
                        ({"discovery": "true"}, "exclude"), ({"roleMap": "a=admin"}, "rolesClaim"),
                        ({"rolesClaim": "g", "roleMap": "a=king"}, "roleMap"),
                        ({"jwksMinAge": "10", "jwksMaxAge": "5"}, "jwksMaxAge")):
+        g = Gateway({"auth": {"mode": "token", "jwtSecret": SECRET, "issuer": i.url, "audience": "nexus",
+                              "jwksUrl": i.url + "/jwks", **auth}}, start=False)
+        p = subprocess.run([find_binary(), "check", "-c", g.write_config()], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, env=g.env, timeout=20 * SLOW)
+        check(p.returncode == 1 and word in p.stdout.decode(), "nexus check says why", p.stdout)
         try:
-            start(i, **auth)
+            g.start()
         except Failed as e:
             check(word in str(e), "says why", str(e))
+            g.process = None
         else:
             raise Failed(f"started with {auth}")
 

@@ -247,6 +247,11 @@ static void put_caches(struct nx_request *r, struct nx_page *p)
 	nx_schemas_stats(r->gw->schemas, &s);
 	nx_page_put(p, NX_M_TOKEN_HITS, NULL, hits);
 	nx_page_put(p, NX_M_TOKEN_MISSES, NULL, misses);
+	struct nx_auth_issuer_stats issuer;
+	nx_auth_issuer_stats(r->gw->auth, &issuer);
+	nx_page_put(p, NX_M_ISSUER_KEYS, NULL, issuer.keys);
+	nx_page_put(p, NX_M_ISSUER_FETCHES, NULL, issuer.fetches);
+	nx_page_put(p, NX_M_ISSUER_FAILURES, NULL, issuer.failures);
 	nx_page_put(p, NX_M_CURSORS, NULL, nx_cursors_open(r->gw->cursors));
 	nx_page_put(p, NX_M_SCHEMA_SOURCES, NULL, s.sources);
 	nx_page_put(p, NX_M_SCHEMA_BYTES, NULL, s.bytes);
