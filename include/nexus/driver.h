@@ -38,6 +38,7 @@ enum nx_cap {
 	NX_CAP_POOLABLE = 1u << 7,   /* a connection serves many queries */
 	NX_CAP_ENCODES = 1u << 8,    /* streams can give encoded bytes: next_bytes() */
 	NX_CAP_GRANTS = 1u << 9,     /* probe() */
+	NX_CAP_TRACE = 1u << 10,     /* nx_query.trace is shown as the session's name */
 };
 
 /* Result formats, one row each; encode.h says how they look. */
@@ -66,6 +67,7 @@ struct nx_query {
 	struct nx_encoding encoding; /* for NX_CAP_ENCODES */
 	bool pure;           /* layer A proved that only built-in functions without effects are called */
 	int64_t deadline;    /* nx_now() nanoseconds */
+	struct nx_str trace; /* NX_CAP_TRACE: W3C traceparent, shown at the source while this runs; empty: none */
 	struct nx_arena *arena; /* lives longer than the stream */
 };
 

@@ -45,7 +45,7 @@ int nx_poll_ms(int64_t deadline, int max_ms)
 }
 
 /* Random bytes come in slabs per thread: one system call for 32 ids. */
-static void random16(unsigned char out[16])
+void nx_random16(unsigned char out[16])
 {
 	static _Thread_local unsigned char slab[512];
 	static _Thread_local size_t left;
@@ -71,7 +71,7 @@ void nx_uuid(char out[37])
 {
 	static const char hex[] = "0123456789abcdef";
 	unsigned char r[16];
-	random16(r);
+	nx_random16(r);
 	r[6] = (unsigned char)((r[6] & 0x0f) | 0x40);
 	r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
 	char *p = out;

@@ -14,6 +14,8 @@ int64_t nx_wall_us(void);  /* microseconds since 1970 UTC */
 void nx_iso_time(int64_t wall_us, char out[NX_ISO_LEN]); /* "2026-01-02T03:04:05.678Z" */
 /* Milliseconds until a deadline for poll(): 0 when past, at most max_ms, rounded up. */
 int nx_poll_ms(int64_t deadline, int max_ms);
+/* Random bytes, cheap ones in slabs per thread. Never fails. */
+void nx_random16(unsigned char out[16]);
 /* Random lower-case UUID (version 4), 36 characters and NUL. Never fails. */
 void nx_uuid(char out[37]);
 

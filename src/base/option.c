@@ -41,6 +41,9 @@ const struct nx_option nx_options_common[] = {
 	{ "readOnlyAccount", NX_OPT_ENUM, NX_OPTF_POOL, "any", 0, 0, "any|no-superuser|required",
 	  "What the account must not be able to do for the source to become active: anything "
 	  "(any), be a superuser, or write at all (required)." },
+	{ "traceContext", NX_OPT_ENUM, NX_OPTF_POOL, "none", 0, 0, "none|applicationName|comment",
+	  "How the source learns of the trace of a traced query: not at all, by the session's "
+	  "application_name (PostgreSQL), or by a comment behind the statement." },
 	{ "allowMetadataStatements", NX_OPT_BOOL, NX_OPTF_POOL, "false", 0, 0, NULL,
 	  "Lets SHOW, DESCRIBE, EXPLAIN, VALUES and TABLE pass where they only read." },
 	{ "functions", NX_OPT_ENUM, NX_OPTF_POOL, "deny-list", 0, 0, "deny-list|built-in",

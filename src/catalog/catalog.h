@@ -50,6 +50,8 @@ struct nx_source_limits {
 	uint64_t max_rows, max_bytes;
 };
 
+enum nx_trace_context { NX_TRACE_NONE, NX_TRACE_APPLICATION_NAME, NX_TRACE_COMMENT };
+
 struct nx_data_source {
 	char id[37];
 	struct nx_str name;
@@ -57,6 +59,7 @@ struct nx_data_source {
 	const struct nx_driver *driver; /* NULL: not built in */
 	const struct nx_options *options;
 	struct nx_source_limits limits;
+	enum nx_trace_context trace_context; /* option traceContext */
 	bool allow_metadata;  /* option allowMetadataStatements */
 	bool only_builtin_functions;            /* option functions */
 	const char *allow_functions, *deny_functions; /* comma lists, lower case not yet; may be NULL */

@@ -252,6 +252,11 @@ static struct nx_str type_default(const char *defaults, const char *key)
 
 void nx_rules_check(const struct nx_config *c, const struct nx_options *o, struct nx_rules *r)
 {
+	const struct nx_driver *d = nx_driver_find(c->type->driver);
+	if (d && !(d->caps & NX_CAP_TRACE) &&
+	    strcmp(nx_opt_str(o, "traceContext", "none"), "applicationName") == 0)
+		nx_rules_add(r, NX_E_CONFIG_INVALID, "KEY-VALUE", "config.traceContext",
+			     "Sources of type %s have no application name to set.", c->type->name);
 	const char *auth = nx_opt_str(o, "authentication.type", NULL);
 	for (size_t i = 0; auth && i < NX_COUNTOF(auth_needs); i++)
 		if (strcmp(auth, auth_needs[i].type) == 0)

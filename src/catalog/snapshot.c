@@ -94,6 +94,14 @@ static struct nx_source_limits limits_of(const struct nx_options *o)
 	};
 }
 
+static enum nx_trace_context trace_context(const struct nx_options *o)
+{
+	const char *s = nx_opt_str(o, "traceContext", "none");
+	return strcmp(s, "comment") == 0	   ? NX_TRACE_COMMENT
+	       : strcmp(s, "applicationName") == 0 ? NX_TRACE_APPLICATION_NAME
+						   : NX_TRACE_NONE;
+}
+
 struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 				    const struct nx_source_type *type, uint32_t version,
 				    enum nx_source_status status)
@@ -111,6 +119,7 @@ struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 		.driver = nx_driver_find(type->driver),
 		.options = body->options,
 		.limits = limits_of(body->options),
+		.trace_context = trace_context(body->options),
 		.allow_metadata = nx_opt_bool(body->options, "allowMetadataStatements", false),
 		.only_builtin_functions =
 			strcmp(nx_opt_str(body->options, "functions", ""), "built-in") == 0,

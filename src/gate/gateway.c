@@ -16,6 +16,7 @@
 #include "gate/guard.h"
 #include "gate/request.h"
 #include "gate/schemas.h"
+#include "gate/trace.h"
 #include "store/vault.h"
 
 #define ADMIN_KEY_FILE "admin.key"
@@ -335,6 +336,7 @@ static void free_parts(struct nx_gateway *gw)
 	nx_exec_stop(gw->exec, 0);
 	nx_schemas_free(gw->schemas);
 	nx_history_stop(gw->history);
+	nx_traces_close(gw->traces);
 	nx_verdicts_free(gw->verdicts);
 	nx_catalog_free(gw->catalog);
 	for (const struct nx_driver *const *d = nx_drivers; *d; d++)
@@ -406,6 +408,8 @@ enum nx_code nx_gateway_start(struct nx_config *config, const struct nx_inherite
 		gw->schemas = open_schemas(gw);
 	if (!c && (!gw->verdicts || !gw->cursors || !gw->schemas))
 		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (!c)
+		c = nx_gateway_open_traces(gw, err);
 	if (!c)
 		c = start_keeper(gw, err);
 	if (!c)

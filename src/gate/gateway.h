@@ -17,6 +17,7 @@ struct nx_verdicts;
 struct nx_cursors;
 struct nx_guard;
 struct nx_reloads;
+struct nx_traces;
 struct nx_health;
 struct nx_buf;
 struct nx_schemas;
@@ -34,6 +35,7 @@ struct nx_gateway {
 	struct nx_verdicts *verdicts;
 	struct nx_cursors *cursors;
 	struct nx_schemas *schemas;
+	struct nx_traces *traces; /* NULL: off */
 	struct nx_http *http;
 	int64_t started;          /* nx_now() */
 	_Atomic bool draining;
@@ -44,6 +46,7 @@ struct nx_gateway {
 	_Atomic uint32_t log_sample; /* millionths */
 	_Atomic int64_t log_slow;    /* ns; INT64_MAX: never */
 	struct nx_reloads *reloads;
+	bool trace_sql;
 	/* the housekeeper: cursors that expire */
 	pthread_t keeper;
 	pthread_mutex_t keeper_lock;

@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "catalog/vitals.h"
-#include "gate/request.h"
+#include "gate/trace.h"
 
 #define SQL_IN_LOG 4096u
 
@@ -92,6 +92,12 @@ static void put_fields(const struct nx_request *r, enum nx_code c, int64_t elaps
 		put_ms(b, nx_step_name((enum nx_step)s), took->ns[s]);
 	}
 	nx_buf_putc(b, '}');
+	if (r->trace.sampled) {
+		char text[NX_TRACEPARENT_LEN + 1];
+		nx_traceparent_text(r->trace.id, r->trace.span, text);
+		nx_buf_printf(b, ",\"traceId\":\"%.32s\",\"spanId\":\"%.16s\"", text + 3,
+			      text + 36);
+	}
 	if (r->gw->log_sql) {
 		size_t cut = r->args.sql.len < SQL_IN_LOG ? r->args.sql.len : SQL_IN_LOG;
 		nx_buf_puts(b, ",\"sql\":");
@@ -142,6 +148,7 @@ void nx_record_request(struct nx_request *r, enum nx_code c, int64_t elapsed)
 		remember(r, c, elapsed);
 		tell(r, c, elapsed, &took);
 	}
+	nx_request_trace_end(r, c, elapsed);
 	nx_metrics_request(r->route ? (uint32_t)(r->route - nx_routes) : NX_METRIC_ROUTES - 1,
 			   r->status ? r->status : nx_code_http(c), elapsed);
 }

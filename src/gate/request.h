@@ -8,6 +8,7 @@
 #include "gate/gateway.h"
 #include "sql/gate.h"
 #include "stats/metrics.h"
+#include "stats/trace.h"
 
 struct nx_request;
 struct nx_train;
@@ -112,6 +113,9 @@ struct nx_request {
 	/* each by the step it belongs to */
 	int64_t mark[NX_STEP_COUNT]; /* nx_now() when it began; 0: it did not come so far */
 	enum nx_door door;
+	struct nx_trace trace;       /* parse */
+	struct nx_trace link;        /* of the request that opened the cursor: id and span */
+	struct nx_str to_source;     /* validate: traceparent for the driver; empty: none */
 };
 
 /* steps.c */
@@ -140,6 +144,8 @@ void nx_record_request(struct nx_request *r, enum nx_code c, int64_t elapsed);
 bool nx_train_may_lead(const struct nx_request *r);
 void nx_train_run(struct nx_request *r);
 void nx_train_stalled(struct nx_train *t);
+/* r is in a train: which of how many. */
+void nx_train_place(const struct nx_request *r, uint32_t *ret_at, uint32_t *ret_n);
 
 /* stream.c: the encode step */
 enum nx_code nx_step_encode(struct nx_request *r);

@@ -16,6 +16,7 @@
 #include "catalog/vitals.h"
 #include "gate/api/api.h"
 #include "gate/guard.h"
+#include "gate/trace.h"
 
 /* Bodies up to this are parsed and judged on the loop: some microseconds. */
 #define LOOP_BODY ((size_t)16 * 1024)
@@ -89,6 +90,7 @@ static enum nx_code step_parse(struct nx_request *r)
 			continue;
 		if (nx_routes[i].method == m) {
 			r->route = &nx_routes[i];
+			nx_request_trace_begin(r);
 			return NX_OK;
 		}
 		if (nallow < NX_COUNTOF(allow))
@@ -329,6 +331,8 @@ static enum nx_code step_route(struct nx_request *r)
 	const struct nx_source_limits *l = &r->source->limits;
 	int64_t ms = l->query_ms;
 	r->mark[NX_STEP_ROUTE] = nx_now();
+	if (nx_request_trace_source(r))
+		return r->err.code;
 	if (r->args.timeout_ms > 0 && r->args.timeout_ms < ms)
 		ms = r->args.timeout_ms;
 	if (r->granted.timeout_ms > 0 && r->granted.timeout_ms < ms)
@@ -372,6 +376,7 @@ void nx_request_query(struct nx_request *r, struct nx_query *ret)
 		.encoding = r->args.encoding,
 		.pure = r->verdict.pure,
 		.deadline = r->job.deadline,
+		.trace = r->to_source,
 		.arena = r->arena,
 	};
 }

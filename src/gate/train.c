@@ -79,6 +79,12 @@ void nx_train_stalled(struct nx_train *t)
 		end_leader(t, t->at + 1 < t->sent ? NX_CONN_BROKEN : r->conn_state);
 }
 
+void nx_train_place(const struct nx_request *r, uint32_t *ret_at, uint32_t *ret_n)
+{
+	*ret_at = r->train->at;
+	*ret_n = r->train->sent;
+}
+
 /* Nothing of this answer has been sent, and its failure is not its own. */
 static bool not_its_own(const struct nx_request *r, enum nx_code c)
 {

@@ -4,11 +4,13 @@
  * transaction is read-only by the session's default. Any other runs between BEGIN READ ONLY and
  * ROLLBACK, all in one message train, so whatever it did to the session's settings is undone and
  * the snapshot is gone before the client has read the rows; the connection is dirty afterwards.
- * The user's statement is the first and only one after BEGIN: nothing can switch the transaction to
+ * The user's statement is the first one after BEGIN that takes a snapshot, and the only one of his: nothing can switch the transaction to
  * read-write before the snapshot is taken, and afterwards the server refuses.
  *
  * Execute asks for all rows: a row limit there would stop the server from using parallel plans. Who
  * has read enough releases the stream, which cancels. */
+#include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -43,18 +45,36 @@ static void put_bind(struct pg_conn *c, const struct pg_stmt *s, const struct nx
 	pg_msg_end(b, at);
 }
 
+/* The trace as application_name, in the same message train: no round trip more, and ROLLBACK takes it back.
+ * SET takes no snapshot: what the note above says of the user's statement still holds. */
+static void put_name(struct pg_conn *c, struct nx_str trace)
+{
+	char sql[128];
+	int n = snprintf(sql, sizeof(sql), "SET LOCAL application_name = 'nexus " NX_STR_FMT "'",
+			 NX_STR_ARG(trace));
+	for (size_t i = 0; i < trace.len; i++) /* hex digits and dashes, or nothing of it */
+		if (!isxdigit((unsigned char)trace.ptr[i]) && trace.ptr[i] != '-')
+			n = 0;
+	bool good = n > 0 && (size_t)n < sizeof(sql);
+	pg_put_run(c,
+		   good ? nx_strn(sql, (size_t)n) : NX_STR("SET LOCAL application_name = 'nexus'"));
+}
+
 static enum nx_code send_query(struct pg_conn *c, const struct pg_stmt *s, const struct nx_query *q,
 			       struct nx_error *err)
 {
 	struct pg_stream *st = &c->stream;
 	if (c->tx != 'I')
 		pg_put_run(c, NX_STR("ROLLBACK")); /* answered in stage BEGIN like it */
-	if (!q->pure)
+	bool named = q->trace.len > 0, block = !q->pure || named;
+	if (block)
 		pg_put_run(c, NX_STR("BEGIN READ ONLY"));
-	st->skip = (c->tx != 'I') + !q->pure;
+	if (named)
+		put_name(c, q->trace);
+	st->skip = (c->tx != 'I') + block + named;
 	put_bind(c, s, q);
 	pg_put_execute(c);
-	if (!q->pure)
+	if (block)
 		pg_put_run(c, NX_STR("ROLLBACK"));
 	pg_put_sync(c);
 	st->stage = st->skip ? PG_S_BEGIN : PG_S_ROWS;

@@ -40,7 +40,7 @@ const struct nx_driver nx_driver_postgresql = {
 	.name = "postgresql",
 	.caps = NX_CAP_STREAM | NX_CAP_CANCEL | NX_CAP_RO_SESSION | NX_CAP_DESCRIBE |
 		NX_CAP_ONE_STATEMENT | NX_CAP_PARAMS | NX_CAP_CATALOG | NX_CAP_POOLABLE |
-		NX_CAP_GRANTS,
+		NX_CAP_GRANTS | NX_CAP_TRACE,
 	.placeholder = "$%u",
 	.options = options,
 	.version = "libpq " PG_LIBPQ_VERSION,

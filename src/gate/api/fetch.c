@@ -40,6 +40,7 @@ struct cursor {
 	struct nx_buf page; /* the newest batch, without its tail */
 	uint64_t page_rows;
 	bool busy, more;
+	struct nx_trace opened; /* by this request */
 };
 
 struct nx_cursors {
@@ -303,6 +304,7 @@ static enum nx_code new_cursor(struct nx_request *r, struct cursor **ret)
 			c->slug[n++] = *p;
 	c->slug[n] = '\0';
 	c->owner = r->who.id;
+	c->opened = r->trace;
 	c->encoding = r->args.encoding;
 	c->skip = r->source->driver->caps & NX_CAP_ENCODES ? 0 : r->args.offset;
 	c->batch_size = r->args.batch_size;
@@ -499,6 +501,8 @@ enum nx_code nx_act_fetch_next(struct nx_request *r)
 	code = take_cursor(r, &c);
 	if (code)
 		return code;
+	if (c->opened.sampled)
+		r->link = c->opened;
 	if (!still_granted(r, c)) {
 		drop_cursor(r, c);
 		return nx_fail(&r->err, NX_E_CURSOR_NOT_FOUND,

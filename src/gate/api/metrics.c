@@ -14,6 +14,7 @@
 #include "gate/schemas.h"
 #include "stats/audit.h"
 #include "stats/metrics.h"
+#include "stats/trace.h"
 
 enum { MAX_POOLS = 100000 };
 
@@ -292,6 +293,13 @@ static void put_records(struct nx_request *r, struct nx_page *p)
 	nx_history_stats(r->gw->history, &h);
 	nx_page_put(p, NX_M_HISTORY_BACKLOG, NULL, h.backlog);
 	nx_page_put(p, NX_M_HISTORY_LOST, NULL, h.lost);
+	struct nx_traces_stats t = { .sent = 0 };
+	if (r->gw->traces)
+		nx_traces_stats(r->gw->traces, &t);
+	nx_page_put(p, NX_M_TRACES, &NX_STR("sent"), t.sent);
+	nx_page_put(p, NX_M_TRACES, &NX_STR("dropped"), t.dropped);
+	nx_page_put(p, NX_M_TRACES, &NX_STR("failed"), t.failed);
+	nx_page_put(p, NX_M_TRACE_BACKLOG, NULL, t.backlog);
 	struct nx_log_stats l;
 	nx_log_stats(&l);
 	for (int i = 0; i < NX_LOG_LEVELS; i++) {
