@@ -109,22 +109,31 @@ bool nx_role_by_name(struct nx_str s, enum nx_role *ret)
 /* ---- open ---- */
 
 /* From the store, made on first use. The store file is private to the gateway's user. */
+static enum nx_code make_secret(struct nx_store *store, struct nx_arena *a, struct nx_str *ret,
+				struct nx_error *err)
+{
+	char made[44];
+	uint8_t raw[32];
+	if (!nx_random(raw, sizeof(raw)))
+		return nx_fail(err, NX_E_INTERNAL, "No random numbers.");
+	struct nx_str text =
+		nx_arena_str(a, nx_strn(made, nx_b64url_encode(raw, sizeof(raw), made)));
+	enum nx_code c = text.ptr ? nx_store_setting_init(store, SECRET_SETTING, text, a, ret, err)
+				  : nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	nx_wipe(raw, sizeof(raw));
+	nx_wipe(made, sizeof(made));
+	return c;
+}
+
 static enum nx_code stored_secret(struct nx_store *store, struct nx_hmac **ret,
 				  struct nx_error *err)
 {
 	struct nx_arena *a = nx_arena_new(65536);
 	struct nx_str text = { 0 };
-	char made[44];
-	uint8_t raw[32];
 	enum nx_code c = a ? nx_store_setting_get(store, SECRET_SETTING, a, &text, err)
 			   : nx_fail(err, NX_E_MEMORY, "Out of memory.");
-	if (c == NX_E_NOT_FOUND) {
-		c = nx_random(raw, sizeof(raw)) ? NX_OK
-						: nx_fail(err, NX_E_INTERNAL, "No random numbers.");
-		text = nx_strn(made, nx_b64url_encode(raw, sizeof(raw), made));
-		if (!c)
-			c = nx_store_setting_put(store, SECRET_SETTING, text, err);
-	}
+	if (c == NX_E_NOT_FOUND)
+		c = make_secret(store, a, &text, err);
 	if (!c && text.len < 32)
 		c = nx_fail(err, NX_E_STORE_FAILED, "The stored token secret is damaged.");
 	if (!c) {
@@ -134,7 +143,6 @@ static enum nx_code stored_secret(struct nx_store *store, struct nx_hmac **ret,
 	}
 	if (text.len)
 		nx_wipe((void *)(uintptr_t)text.ptr, text.len);
-	nx_wipe(raw, sizeof(raw));
 	nx_arena_free(a);
 	return c;
 }
@@ -392,6 +400,11 @@ void nx_auth_issuer_stats(struct nx_auth *a, struct nx_auth_issuer_stats *ret)
 int64_t nx_auth_key_used(struct nx_auth *a, struct nx_str prefix)
 {
 	return nx_keys_used(a->keys, prefix);
+}
+
+enum nx_code nx_auth_sync(struct nx_auth *a, struct nx_error *err)
+{
+	return nx_keys_sync(a->keys, err);
 }
 
 void nx_auth_flush(struct nx_auth *a)

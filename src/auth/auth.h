@@ -104,6 +104,8 @@ struct nx_auth_issuer_stats { /* of a token issuer's keys; all 0 without one */
 void nx_auth_issuer_stats(struct nx_auth *a, struct nx_auth_issuer_stats *ret);
 /* When a key was last used, Unix seconds; 0: not since it was issued, or not known. */
 int64_t nx_auth_key_used(struct nx_auth *a, struct nx_str prefix);
+/* Takes over which API keys the store has: others may have issued and revoked some. Blocks. */
+NX_NODISCARD enum nx_code nx_auth_sync(struct nx_auth *a, struct nx_error *err);
 /* Writes the times of last use that have changed to the store. Blocks; called now and then by one thread. */
 void nx_auth_flush(struct nx_auth *a);
 /* Works at once, also for requests with the key in flight. NOT_FOUND when there is none. */

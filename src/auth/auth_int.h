@@ -204,6 +204,8 @@ NX_NODISCARD enum nx_code nx_keys_issue(struct nx_keys *k, const struct nx_issue
 					struct nx_error *err);
 int64_t nx_keys_used(struct nx_keys *k, struct nx_str prefix);
 void nx_keys_flush(struct nx_keys *k);
+/* Takes over which keys the store has. */
+NX_NODISCARD enum nx_code nx_keys_sync(struct nx_keys *k, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_keys_revoke(struct nx_keys *k, struct nx_str id, struct nx_error *err);
 
 /* Reads `scopes` and `sources` of an object, each an array of texts when there; false: it is not. */

@@ -199,6 +199,8 @@ void nx_grants_free(struct nx_grants *g)
 {
 	if (!g)
 		return;
+	if (!g)
+		return;
 	for (uint32_t i = 0; i < BUCKETS; i++)
 		while (g->lists[i]) {
 			struct list *l = g->lists[i];
@@ -208,6 +210,26 @@ void nx_grants_free(struct nx_grants *g)
 	pthread_mutex_destroy(&g->writing);
 	pthread_rwlock_destroy(&g->lock);
 	free(g);
+}
+
+enum nx_code nx_grants_sync(struct nx_grants *g, struct nx_error *err)
+{
+	struct nx_grants *fresh = NULL;
+	pthread_mutex_lock(&g->writing);
+	enum nx_code c = nx_grants_open(g->store, g->open_default, &fresh, err);
+	if (!c) {
+		pthread_rwlock_wrlock(&g->lock);
+		for (uint32_t i = 0; i < BUCKETS; i++) {
+			struct list *old = g->lists[i];
+			g->lists[i] = fresh->lists[i];
+			fresh->lists[i] = old;
+		}
+		atomic_store(&g->count, atomic_load(&fresh->count));
+		pthread_rwlock_unlock(&g->lock);
+	}
+	pthread_mutex_unlock(&g->writing);
+	nx_grants_free(fresh);
+	return c;
 }
 
 bool nx_grants_empty(const struct nx_grants *g)

@@ -29,6 +29,8 @@ NX_NODISCARD enum nx_code nx_grants_open(struct nx_store *store, bool open_defau
 					 struct nx_grants **ret, struct nx_error *err);
 void nx_grants_free(struct nx_grants *g); /* NULL is fine */
 
+/* Takes over what the store has: others may have changed it. Blocks. */
+NX_NODISCARD enum nx_code nx_grants_sync(struct nx_grants *g, struct nx_error *err);
 bool nx_grants_empty(const struct nx_grants *g); /* no source has a list */
 /* `source` is what lists are kept under: an id that does not change. *ret is set when true. */
 NX_NODISCARD bool nx_grants_check(struct nx_grants *g, struct nx_str source,

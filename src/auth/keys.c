@@ -145,11 +145,8 @@ enum nx_code nx_keys_open(struct nx_store *store, struct nx_keys **ret, struct n
 	return NX_OK;
 }
 
-void nx_keys_free(struct nx_keys *k)
+static void free_rows(struct nx_keys *k)
 {
-	if (!k)
-		return;
-	nx_keys_flush(k);
 	for (size_t i = 0; i < NX_COUNTOF(k->buckets); i++) {
 		while (k->buckets[i]) {
 			struct row *r = k->buckets[i];
@@ -158,9 +155,58 @@ void nx_keys_free(struct nx_keys *k)
 			free(r);
 		}
 	}
+}
+
+void nx_keys_free(struct nx_keys *k)
+{
+	if (!k)
+		return;
+	nx_keys_flush(k);
+	free_rows(k);
 	pthread_rwlock_destroy(&k->lock);
 	pthread_mutex_destroy(&k->writing);
 	free(k);
+}
+
+/* Times of last use that this process saw. */
+static void carry_use(struct nx_keys *from, struct nx_keys *to)
+{
+	for (size_t i = 0; i < NX_COUNTOF(to->buckets); i++) {
+		for (struct row *r = to->buckets[i]; r; r = r->next) {
+			const struct row *old = find(from, r->prefix);
+			if (!old || strcmp(old->id, r->id) != 0)
+				continue;
+			int64_t used = atomic_load_explicit(&old->used, memory_order_relaxed);
+			if (used > atomic_load_explicit(&r->used, memory_order_relaxed))
+				atomic_store_explicit(&r->used, used, memory_order_relaxed);
+		}
+	}
+}
+
+enum nx_code nx_keys_sync(struct nx_keys *k, struct nx_error *err)
+{
+	if (!k->store)
+		return NX_OK;
+	struct nx_keys *fresh = calloc(1, sizeof(*fresh)); /* the table alone is used */
+	if (!fresh)
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	pthread_mutex_lock(&k->writing);
+	enum nx_code c = nx_store_keys(k->store, load, fresh, err);
+	if (!c) {
+		pthread_rwlock_wrlock(&k->lock);
+		carry_use(k, fresh);
+		for (size_t i = 0; i < NX_COUNTOF(k->buckets); i++) {
+			struct row *old = k->buckets[i];
+			k->buckets[i] = fresh->buckets[i];
+			fresh->buckets[i] = old;
+		}
+		k->count = fresh->count;
+		pthread_rwlock_unlock(&k->lock);
+	}
+	pthread_mutex_unlock(&k->writing);
+	free_rows(fresh);
+	free(fresh);
+	return c;
 }
 
 enum nx_code nx_keys_check(struct nx_keys *k, struct nx_str key, int64_t now,

@@ -1,5 +1,4 @@
 #include "gate/api/api.h"
-#include "gate/api/mcp.h"
 
 /* GET and DELETE on the same path are two rows. `act` NULL: the plain query path of steps.c. */
 #define nx_act_query NULL
@@ -16,8 +15,7 @@ const struct nx_route nx_routes[] = {
 	  NX_BODY_##body,                                              \
 	  params,                                                      \
 	  summary,                                                     \
-	  nx_act_##id,                                                 \
-	  NX_BODY_##body == NX_BODY_MCP ? &nx_mcp_entrance : NULL },
+	  nx_act_##id },
 #include "gate/routes.def"
 #undef NX_ROUTE
 };

@@ -91,10 +91,10 @@ static bool take_record(struct nx_str *in, struct nx_store_history *ret)
 /* The running number of the newest record. */
 static enum nx_code last_number(struct nx_store *s, int64_t *ret, struct nx_error *err)
 {
-	sqlite3_stmt *st = nx_st(s, NX_ST_HISTORY_LAST);
+	struct nx_st *st = nx_st(s, NX_ST_HISTORY_LAST);
 	enum nx_code c = NX_OK;
-	if (nx_st_next(s, st, &c, err)) {
-		*ret = sqlite3_column_int64(st, 0);
+	if (nx_st_next(st, &c, err)) {
+		*ret = nx_st_col_i64(st, 0);
 		nx_st_end(st);
 	}
 	return c;
@@ -109,11 +109,11 @@ static enum nx_code add_block(struct nx_store *s, const struct nx_store_history 
 		put_record(&b, &rows[i]);
 	enum nx_code c = b.failed ? nx_fail(err, NX_E_MEMORY, "Out of memory.") : NX_OK;
 	if (!c) {
-		sqlite3_stmt *st = nx_st(s, NX_ST_HISTORY_ADD);
+		struct nx_st *st = nx_st(s, NX_ST_HISTORY_ADD);
 		nx_st_i64(st, 1, last);
 		nx_st_i64(st, 2, n);
 		nx_st_blob(st, 3, nx_buf_str(&b));
-		c = nx_st_run(s, st, err);
+		c = nx_st_run(st, err);
 	}
 	nx_buf_done(&b);
 	return c;
@@ -124,7 +124,7 @@ enum nx_code nx_store_history_add(struct nx_store *s, const struct nx_store_hist
 {
 	pthread_mutex_lock(&s->lock);
 	int64_t last = 0;
-	enum nx_code c = nx_store_begin(s, err);
+	enum nx_code c = nx_store_begin(s, NX_TOPIC_HISTORY, err);
 	bool open = c == NX_OK;
 	if (!c)
 		c = last_number(s, &last, err);
@@ -136,9 +136,9 @@ enum nx_code nx_store_history_add(struct nx_store *s, const struct nx_store_hist
 	}
 	s->history_first = keep < (uint64_t)last ? last - (int64_t)keep + 1 : 1;
 	if (!c) {
-		sqlite3_stmt *st = nx_st(s, NX_ST_HISTORY_TRIM);
+		struct nx_st *st = nx_st(s, NX_ST_HISTORY_TRIM);
 		nx_st_i64(st, 1, s->history_first - 1);
-		c = nx_st_run(s, st, err);
+		c = nx_st_run(st, err);
 	}
 	if (open)
 		c = nx_store_end(s, c, err);
@@ -155,10 +155,10 @@ struct listing {
 };
 
 /* The block under the statement, newest record first. */
-static enum nx_code list_block(struct nx_store *s, sqlite3_stmt *st, struct listing *l,
+static enum nx_code list_block(struct nx_store *s, struct nx_st *st, struct listing *l,
 			       struct nx_error *err)
 {
-	int64_t last = sqlite3_column_int64(st, 0), n = sqlite3_column_int64(st, 1);
+	int64_t last = nx_st_col_i64(st, 0), n = nx_st_col_i64(st, 1);
 	struct nx_str body = nx_st_col(st, 2);
 	if (n < 0 || n > MAX_BLOCK_RECORDS)
 		return nx_fail(err, NX_E_STORE_FAILED, "The query history is damaged.");
@@ -195,14 +195,16 @@ enum nx_code nx_store_history_list(struct nx_store *s, struct nx_str principal, 
 	if (!l.records)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	pthread_mutex_lock(&s->lock);
-	sqlite3_stmt *st = nx_st(s, NX_ST_HISTORY_BLOCKS);
 	enum nx_code c = NX_OK;
-	while (l.limit > 0 && nx_st_next(s, st, &c, err)) {
-		c = list_block(s, st, &l, err);
-		if (c)
+	for (int64_t before = INT64_MAX; !c && l.limit > 0;) {
+		struct nx_st *st = nx_st(s, NX_ST_HISTORY_BEFORE);
+		nx_st_i64(st, 1, before);
+		if (!nx_st_next(st, &c, err))
 			break;
+		before = nx_st_col_i64(st, 0);
+		c = list_block(s, st, &l, err);
+		nx_st_end(st);
 	}
-	nx_st_end(st);
 	pthread_mutex_unlock(&s->lock);
 	free(l.records);
 	return c;

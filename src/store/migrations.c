@@ -1,7 +1,12 @@
 /* The schema, as numbered steps that only go forward. A step, once released, never changes: a new
- * one is added. Each runs in its own transaction together with its row in schema_migrations, so a
- * crash leaves whole steps. The SQL keeps to what MySQL also understands, but for types. */
+ * one is added. On SQLite each runs in its own transaction together with its row in schema_migrations, so
+ * a crash leaves whole steps. MySQL commits at each CREATE and ALTER: there a step that was cut short is
+ * run again, and what is there already is passed over.
+ *
+ * Both engines understand the SQL but for types and the like: words in braces, which each engine
+ * replaces by its own. A semicolon ends a statement and stands nowhere else. */
 #include "base/clock.h"
+#include "nexus/buf.h"
 #include "store/store_int.h"
 
 static const struct {
@@ -11,128 +16,140 @@ static const struct {
 } steps[] = {
 	{ 1, "sources, keys, settings, history",
 	  "CREATE TABLE sources ("
-	  " id TEXT NOT NULL PRIMARY KEY,"
-	  " name TEXT NOT NULL UNIQUE,"
-	  " type TEXT NOT NULL,"
-	  " description TEXT NOT NULL,"
-	  " status TEXT NOT NULL,"
-	  " config TEXT NOT NULL,"
-	  " secrets BLOB NOT NULL,"
-	  " created_at TEXT NOT NULL,"
-	  " updated_at TEXT NOT NULL,"
-	  " version INTEGER NOT NULL);"
+	  " id {id} NOT NULL PRIMARY KEY,"
+	  " name {name} NOT NULL UNIQUE,"
+	  " type {id} NOT NULL,"
+	  " description {text} NOT NULL,"
+	  " status {id} NOT NULL,"
+	  " config {text} NOT NULL,"
+	  " secrets {bytes} NOT NULL,"
+	  " created_at {time} NOT NULL,"
+	  " updated_at {time} NOT NULL,"
+	  " version {int} NOT NULL){table};"
 	  "CREATE TABLE source_versions ("
-	  " source_id TEXT NOT NULL,"
-	  " version INTEGER NOT NULL,"
-	  " name TEXT NOT NULL,"
-	  " type TEXT NOT NULL,"
-	  " description TEXT NOT NULL,"
-	  " status TEXT NOT NULL,"
-	  " config TEXT NOT NULL,"
-	  " secrets BLOB NOT NULL,"
-	  " created_at TEXT NOT NULL,"
-	  " updated_at TEXT NOT NULL,"
-	  " PRIMARY KEY (source_id, version));"
+	  " source_id {id} NOT NULL,"
+	  " version {int} NOT NULL,"
+	  " name {name} NOT NULL,"
+	  " type {id} NOT NULL,"
+	  " description {text} NOT NULL,"
+	  " status {id} NOT NULL,"
+	  " config {text} NOT NULL,"
+	  " secrets {bytes} NOT NULL,"
+	  " created_at {time} NOT NULL,"
+	  " updated_at {time} NOT NULL,"
+	  " PRIMARY KEY (source_id, version)){table};"
 	  "CREATE TABLE settings ("
-	  " name TEXT NOT NULL PRIMARY KEY,"
-	  " value BLOB NOT NULL);"
+	  " name {name} NOT NULL PRIMARY KEY,"
+	  " value {bytes} NOT NULL){table};"
 	  "CREATE TABLE api_keys ("
-	  " id TEXT NOT NULL PRIMARY KEY,"
-	  " name TEXT NOT NULL,"
-	  " prefix TEXT NOT NULL UNIQUE,"
-	  " role TEXT NOT NULL,"
-	  " hash BLOB NOT NULL,"
-	  " created_at TEXT NOT NULL,"
-	  " expires_at TEXT NOT NULL);"
+	  " id {id} NOT NULL PRIMARY KEY,"
+	  " name {name} NOT NULL,"
+	  " prefix {id} NOT NULL UNIQUE,"
+	  " role {id} NOT NULL,"
+	  " hash {bytes} NOT NULL,"
+	  " created_at {time} NOT NULL,"
+	  " expires_at {time} NOT NULL){table};"
 	  /* up to some hundred finished queries in a row of the table; see history.c */
 	  "CREATE TABLE history ("
-	  " last INTEGER NOT NULL PRIMARY KEY,"
-	  " n INTEGER NOT NULL,"
-	  " records BLOB NOT NULL);" },
+	  " last {int} NOT NULL PRIMARY KEY,"
+	  " n {int} NOT NULL,"
+	  " records {bytes} NOT NULL){table};" },
 	{ 2, "grants",
 	  "CREATE TABLE grants ("
-	  " source_id TEXT NOT NULL PRIMARY KEY,"
-	  " list TEXT NOT NULL);" },
+	  " source_id {id} NOT NULL PRIMARY KEY,"
+	  " list {text} NOT NULL){table};" },
 	{ 3, "scopes and last use of keys",
-	  "ALTER TABLE api_keys ADD COLUMN limits TEXT NOT NULL DEFAULT '';"
-	  "ALTER TABLE api_keys ADD COLUMN last_used_at TEXT NOT NULL DEFAULT '';" },
+	  "ALTER TABLE api_keys ADD COLUMN limits {text} NOT NULL DEFAULT {empty};"
+	  "ALTER TABLE api_keys ADD COLUMN last_used_at {time} NOT NULL DEFAULT {empty};" },
 	{ 4, "who changed a source",
-	  "ALTER TABLE sources ADD COLUMN changed_by TEXT NOT NULL DEFAULT '';"
-	  "ALTER TABLE source_versions ADD COLUMN changed_by TEXT NOT NULL DEFAULT '';" },
+	  "ALTER TABLE sources ADD COLUMN changed_by {name} NOT NULL DEFAULT {empty};"
+	  "ALTER TABLE source_versions ADD COLUMN changed_by {name} NOT NULL DEFAULT {empty};" },
+	/* how often what instances share was changed, and whose turn it is to write */
+	{ 5, "changes",
+	  "CREATE TABLE changes ("
+	  " topic {id} NOT NULL PRIMARY KEY,"
+	  " n {int} NOT NULL){table};"
+	  "INSERT INTO changes (topic, n) VALUES ('shared', 0);"
+	  "INSERT INTO changes (topic, n) VALUES ('history', 0);" },
 };
 
-static enum nx_code exec(sqlite3 *db, const char *sql, struct nx_error *err)
+/* `sql` with this engine's words. */
+static void put_words(struct nx_buf *out, struct nx_str sql, const char *const (*types)[2])
 {
-	int rc = sqlite3_exec(db, sql, NULL, NULL, NULL);
-	return rc == SQLITE_OK ? NX_OK : nx_store_fail(db, rc, err);
+	for (size_t i = 0; i < sql.len;) {
+		size_t w = 0;
+		while (sql.ptr[i] == '{' && types[w][0] &&
+		       !nx_str_starts(nx_strn(sql.ptr + i, sql.len - i), nx_str(types[w][0])))
+			w++;
+		if (sql.ptr[i] == '{' && types[w][0]) {
+			nx_buf_puts(out, types[w][1]);
+			i += strlen(types[w][0]);
+		} else {
+			nx_buf_putc(out, sql.ptr[i++]);
+		}
+	}
+	nx_buf_putc(out, '\0');
 }
 
-static enum nx_code current(sqlite3 *db, int *ret, struct nx_error *err)
+/* Statement by statement. */
+static enum nx_code exec(struct nx_store *s, const char *sql, struct nx_error *err)
 {
-	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(db, "SELECT coalesce(max(version), 0) FROM schema_migrations",
-				    -1, &st, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(st);
 	enum nx_code c = NX_OK;
-	if (rc == SQLITE_ROW)
-		*ret = sqlite3_column_int(st, 0);
-	else
-		c = nx_store_fail(db, rc, err);
-	sqlite3_finalize(st);
+	while (!c && *sql) {
+		const char *end = strchrnul(sql, ';');
+		struct nx_buf b;
+		nx_buf_init(&b, 65536);
+		put_words(&b, nx_strn(sql, (size_t)(end - sql)), s->ops->types);
+		c = b.failed ? nx_fail(err, NX_E_MEMORY, "Out of memory.")
+			     : s->ops->exec(s, b.data, err);
+		if (c && s->ops->done_before && s->ops->done_before(s))
+			c = NX_OK;
+		nx_buf_done(&b);
+		sql = *end ? end + 1 : end;
+	}
 	return c;
 }
 
-static enum nx_code apply(sqlite3 *db, size_t i, struct nx_error *err)
+static enum nx_code apply(struct nx_store *s, size_t i, struct nx_error *err)
 {
-	char now[NX_ISO_LEN];
+	char now[NX_ISO_LEN], row[256];
 	nx_iso_time(nx_wall_us(), now);
-	enum nx_code c = exec(db, "BEGIN IMMEDIATE", err);
+	if (snprintf(row, sizeof(row),
+		     "INSERT INTO schema_migrations (version, name, applied_at) VALUES (%d, '%s', "
+		     "'%s')",
+		     steps[i].version, steps[i].name, now) >= (int)sizeof(row))
+		return nx_fail(err, NX_E_INTERNAL, "The name of a migration is too long.");
+	enum nx_code c = s->ops->begin(s, err);
 	if (c)
 		return c;
-	c = exec(db, steps[i].sql, err);
-	sqlite3_stmt *st = NULL;
-	if (!c) {
-		int rc = sqlite3_prepare_v2(db, "INSERT INTO schema_migrations VALUES (?1, ?2, ?3)",
-					    -1, &st, NULL);
-		if (rc == SQLITE_OK) {
-			sqlite3_bind_int(st, 1, steps[i].version);
-			sqlite3_bind_text(st, 2, steps[i].name, -1, SQLITE_STATIC);
-			sqlite3_bind_text(st, 3, now, -1, SQLITE_STATIC);
-			rc = sqlite3_step(st);
-		}
-		if (rc != SQLITE_DONE)
-			c = nx_store_fail(db, rc, err);
-	}
-	sqlite3_finalize(st);
+	c = exec(s, steps[i].sql, err);
 	if (!c)
-		c = exec(db, "COMMIT", err);
-	if (c && !sqlite3_get_autocommit(db))
-		sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-	return c;
+		c = s->ops->exec(s, row, err);
+	return nx_store_end(s, c, err);
 }
 
-enum nx_code nx_store_migrate(sqlite3 *db, struct nx_error *err)
+enum nx_code nx_store_migrate(struct nx_store *s, int version, struct nx_error *err)
 {
-	enum nx_code c = exec(db,
+	enum nx_code c = exec(s,
 			      "CREATE TABLE IF NOT EXISTS schema_migrations ("
-			      " version INTEGER NOT NULL PRIMARY KEY,"
-			      " name TEXT NOT NULL,"
-			      " applied_at TEXT NOT NULL)",
+			      " version {int} NOT NULL PRIMARY KEY,"
+			      " name {name} NOT NULL,"
+			      " applied_at {time} NOT NULL){table}",
 			      err);
-	int have = 0;
+	int64_t have = 0;
 	if (!c)
-		c = current(db, &have, err);
+		c = s->ops->number(s, "SELECT coalesce(max(version), 0) FROM schema_migrations",
+				   &have, err);
 	if (c)
 		return c;
 	int newest = steps[NX_COUNTOF(steps) - 1].version;
 	if (have > newest)
 		return nx_fail(err, NX_E_STORE_FAILED,
-			       "The metadata store has schema version %d; this build knows %d. "
+			       "The metadata store has schema version %lld; this build knows %d. "
 			       "Start the newer build.",
-			       have, newest);
-	for (size_t i = 0; !c && i < NX_COUNTOF(steps); i++)
+			       (long long)have, newest);
+	for (size_t i = 0; !c && i < NX_COUNTOF(steps) && steps[i].version <= version; i++)
 		if (steps[i].version > have)
-			c = apply(db, i, err);
+			c = apply(s, i, err);
 	return c;
 }

@@ -19,17 +19,17 @@ struct row {
 static enum nx_code next_row(struct nx_store *s, enum nx_stmt which, const struct row *after,
 			     struct nx_arena *a, struct row *ret, bool *any, struct nx_error *err)
 {
-	sqlite3_stmt *st = nx_st(s, which);
+	struct nx_st *st = nx_st(s, which);
 	nx_st_text(st, 1, after->id);
 	if (which == NX_ST_SEALED_VERSION)
 		nx_st_i64(st, 2, after->version);
 	enum nx_code c = NX_OK;
-	*any = nx_st_next(s, st, &c, err);
+	*any = nx_st_next(st, &c, err);
 	if (!*any)
 		return c;
 	*ret = (struct row){ .id = nx_arena_str(a, nx_st_col(st, 0)),
 			     .sealed = nx_arena_str(a, nx_st_col(st, 2)),
-			     .version = sqlite3_column_int64(st, 1) };
+			     .version = nx_st_col_i64(st, 1) };
 	nx_st_end(st);
 	return ret->id.ptr && ret->sealed.ptr ? NX_OK : nx_fail(err, NX_E_MEMORY, "Out of memory.");
 }
@@ -48,13 +48,13 @@ static enum nx_code one(struct reseal *r, enum nx_stmt write, const struct row *
 	nx_wipe((void *)(uintptr_t)plain.ptr, plain.len);
 	if (c)
 		return c;
-	sqlite3_stmt *st = nx_st(r->s, write);
+	struct nx_st *st = nx_st(r->s, write);
 	nx_st_text(st, 1, row->id);
 	if (write == NX_ST_RESEAL_VERSION)
 		nx_st_i64(st, 2, row->version);
 	nx_st_blob(st, 3, sealed);
 	r->done++;
-	return nx_st_run(r->s, st, err);
+	return nx_st_run(st, err);
 }
 
 static enum nx_code each(struct reseal *r, enum nx_stmt find, enum nx_stmt write,
@@ -86,7 +86,7 @@ enum nx_code nx_store_reseal(struct nx_store *s, const struct nx_vault *from,
 {
 	struct reseal r = { .s = s, .from = from, .to = to };
 	pthread_mutex_lock(&s->lock);
-	enum nx_code c = nx_store_begin(s, err);
+	enum nx_code c = nx_store_begin(s, NX_TOPIC_SHARED, err);
 	if (!c) {
 		c = each(&r, NX_ST_SEALED_SOURCE, NX_ST_RESEAL_SOURCE, err);
 		if (!c)

@@ -2,6 +2,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "store/store_int.h"
 #include "store/vault.h"
 #include "test.h"
@@ -123,9 +125,9 @@ NX_TEST(one_that_cannot_be_opened_stops_all)
 	struct nx_store *s = set_up();
 	struct nx_error err;
 	uint32_t n = 77;
-	NX_EQ_I(SQLITE_OK,
-		sqlite3_exec(s->db, "UPDATE sources SET secrets = x'010203' WHERE id = 'id19'",
-			     NULL, NULL, NULL));
+	NX_EQ_I(SQLITE_OK, sqlite3_exec(nx_sqlite_db(s),
+					"UPDATE sources SET secrets = x'010203' WHERE id = 'id19'",
+					NULL, NULL, NULL));
 	NX_EQ_I(NX_E_CREDENTIAL_INVALID, nx_store_reseal(s, from, to, &n, &err));
 	NX_EQ_I(77, n);
 	NX_EQ_I(31, opened_by(s, from));
@@ -156,7 +158,7 @@ NX_TEST(a_crash_in_the_middle_changes_nothing)
 		if (pid == 0) {
 			uint32_t done;
 			s = must_open();
-			(void)sqlite3_update_hook(s->db, die_in_the_middle, &n);
+			(void)sqlite3_update_hook(nx_sqlite_db(s), die_in_the_middle, &n);
 			_exit(nx_store_reseal(s, from, to, &done, NULL) == NX_OK ? 0 : 1);
 		}
 		int status;

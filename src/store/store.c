@@ -1,311 +1,173 @@
-/* Opening, locking, and running statements. The rows are in rows.c.
- *
- * The instance lock is flock() on a file of its own: SQLite's locks on the database come and go with
- * transactions, and closing any descriptor of the database in this process would drop them. */
-#include "store/store_int.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
+/* What both engines share: statements, transactions, and which engine it is. */
+#include <limits.h>
 
 #include "base/log.h"
-#include "nexus/buf.h"
+#include "store/store_int.h"
 
-#define PATH_MAX_BYTES 4000
-
-static const char *const statements[NX_ST_COUNT] = {
+const char *const nx_statements[NX_ST_COUNT] = {
 #define NX_STMT(name, sql) [NX_ST_##name] = sql,
 #include "store/statements.def"
 #undef NX_STMT
 };
 
-static bool no_space(int e)
+void nx_store_init(struct nx_store *s, const struct nx_store_ops *ops)
 {
-	return e == ENOSPC || e == EDQUOT || e == EFBIG;
+	s->ops = ops;
+	pthread_mutex_init(&s->lock, NULL);
+	for (int i = 0; i < NX_ST_COUNT; i++) {
+		s->st[i].s = s;
+		s->st[i].which = (enum nx_stmt)i;
+	}
 }
 
-enum nx_code nx_store_fail(sqlite3 *db, int rc, struct nx_error *err)
+void nx_store_done(struct nx_store *s)
 {
-	/* SQLite records errno for a failed read or write, but not for one inside COMMIT: there errno
-	 * itself, cleared before the step, is all there is. */
-	int sys = db ? sqlite3_system_errno(db) : 0;
-	if (sys == 0)
-		sys = errno;
-	int ext = db ? sqlite3_extended_errcode(db) : rc;
-	enum nx_code c;
-	switch (rc & 0xff) {
-	case SQLITE_FULL:
-		c = nx_fail(err, NX_E_STORE_FULL, "The metadata store is out of space.");
-		break;
-	case SQLITE_IOERR:
-		c = no_space(sys)
-			    ? nx_fail(err, NX_E_STORE_FULL, "The metadata store is out of space.")
-			    : nx_fail(err, NX_E_STORE_FAILED,
-				      "The metadata store cannot be read or written.");
-		break;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		c = nx_fail(
-			err, NX_E_STORE_FAILED,
-			"The metadata store is damaged or is not a store. Restore it from a copy.");
-		break;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		c = nx_fail(err, NX_E_STORE_LOCKED,
-			    "The metadata store is used by another program.");
-		break;
-	case SQLITE_READONLY:
-	case SQLITE_PERM:
-	case SQLITE_CANTOPEN:
-	case SQLITE_AUTH:
-		c = nx_fail(err, NX_E_STORE_FAILED,
-			    "The metadata store may not be opened or written.");
-		break;
-	case SQLITE_NOMEM:
-		c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
-		break;
-	case SQLITE_TOOBIG:
-		c = nx_fail(err, NX_E_BAD_VALUE, "A value is too large for the metadata store.");
-		break;
-	default:
-		c = nx_fail(err, NX_E_STORE_FAILED, "The metadata store failed.");
-	}
-	nx_error_native(err, ext, NULL);
-	nx_error_detail(err, "sqlite %d: %s%s%s", ext, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc),
-			sys ? ", errno: " : "", sys ? strerrordesc_np(sys) : "");
-	return c;
+	pthread_mutex_destroy(&s->lock);
+}
+
+enum nx_code nx_store_connect(const struct nx_store_config *cfg, struct nx_store **ret,
+			      struct nx_error *err)
+{
+	return cfg->url && *cfg->url ? nx_mysql_open(cfg, INT_MAX, ret, err)
+				     : nx_sqlite_open(cfg->path, INT_MAX, ret, err);
+}
+
+enum nx_code nx_store_open(const char *path, struct nx_store **ret, struct nx_error *err)
+{
+	return nx_sqlite_open(path, INT_MAX, ret, err);
+}
+
+void nx_store_close(struct nx_store *s)
+{
+	if (s)
+		s->ops->close(s);
+}
+
+bool nx_store_shared(const struct nx_store *s)
+{
+	return s->ops->shared;
 }
 
 /* ---- statements ---- */
 
-sqlite3_stmt *nx_st(struct nx_store *s, enum nx_stmt which)
+struct nx_st *nx_st(struct nx_store *s, enum nx_stmt which)
 {
-	return s->st[which];
+	return &s->st[which];
 }
 
-/* A failed binding (memory, size) leaves NULL there, which the NOT NULL columns refuse: the
- * statement fails, nothing wrong is stored. */
-void nx_st_text(sqlite3_stmt *st, int at, struct nx_str v)
+static void bind(struct nx_st *st, int at, struct nx_bind b)
 {
-	(void)sqlite3_bind_text64(st, at, v.ptr ? v.ptr : "", v.len, SQLITE_STATIC, SQLITE_UTF8);
+	st->bind[at - 1] = b;
 }
 
-void nx_st_blob(sqlite3_stmt *st, int at, struct nx_str v)
+void nx_st_text(struct nx_st *st, int at, struct nx_str v)
 {
-	(void)sqlite3_bind_blob64(st, at, v.ptr ? v.ptr : "", v.len, SQLITE_STATIC);
+	bind(st, at, (struct nx_bind){ .kind = NX_BIND_TEXT, .text = v });
 }
 
-void nx_st_i64(sqlite3_stmt *st, int at, int64_t v)
+void nx_st_blob(struct nx_st *st, int at, struct nx_str v)
 {
-	(void)sqlite3_bind_int64(st, at, v);
+	bind(st, at, (struct nx_bind){ .kind = NX_BIND_BLOB, .text = v });
 }
 
-struct nx_str nx_st_col(sqlite3_stmt *st, int at)
+void nx_st_i64(struct nx_st *st, int at, int64_t v)
 {
-	/* SQLite's rule: the pointer first, then the size */
-	const void *p = sqlite3_column_blob(st, at);
-	return nx_strn(p, (size_t)sqlite3_column_bytes(st, at));
+	bind(st, at, (struct nx_bind){ .kind = NX_BIND_I64, .number = v });
 }
 
-void nx_st_end(sqlite3_stmt *st)
+struct nx_str nx_st_col(struct nx_st *st, int at)
 {
-	(void)sqlite3_reset(st);
-	(void)sqlite3_clear_bindings(st);
+	return st->s->ops->text(st, at);
 }
 
-int nx_st_step(sqlite3_stmt *st)
+int64_t nx_st_col_i64(struct nx_st *st, int at)
 {
-	errno = 0;
-	return sqlite3_step(st);
+	return st->s->ops->int64(st, at);
 }
 
-enum nx_code nx_st_run(struct nx_store *s, sqlite3_stmt *st, struct nx_error *err)
+void nx_st_end(struct nx_st *st)
 {
-	int rc = sqlite3_step(st);
-	enum nx_code c =
-		rc == SQLITE_DONE || rc == SQLITE_ROW ? NX_OK : nx_store_fail(s->db, rc, err);
+	if (st->running)
+		st->s->ops->reset(st);
+	st->running = false;
+	memset(st->bind, 0, sizeof(st->bind));
+}
+
+static enum nx_row step(struct nx_st *st, enum nx_code *ret, struct nx_error *err)
+{
+	enum nx_row row = st->s->ops->step(st, ret, err);
+	st->running = true;
+	return row;
+}
+
+enum nx_code nx_st_run_unique(struct nx_st *st, enum nx_code taken, const char *text,
+			      struct nx_error *err)
+{
+	enum nx_code c = NX_OK;
+	enum nx_row row = step(st, &c, err);
+	if (row == NX_ROW_DUPLICATE)
+		c = nx_fail(err, taken, "%s", text);
 	nx_st_end(st);
 	return c;
 }
 
-bool nx_st_next(struct nx_store *s, sqlite3_stmt *st, enum nx_code *ret, struct nx_error *err)
+enum nx_code nx_st_run(struct nx_st *st, struct nx_error *err)
 {
-	int rc = nx_st_step(st);
-	if (rc == SQLITE_ROW)
+	enum nx_code c = NX_OK;
+	(void)step(st, &c, err);
+	nx_st_end(st);
+	return c;
+}
+
+bool nx_st_next(struct nx_st *st, enum nx_code *ret, struct nx_error *err)
+{
+	enum nx_code c = NX_OK;
+	if (step(st, &c, err) == NX_ROW)
 		return true;
-	*ret = rc == SQLITE_DONE ? NX_OK : nx_store_fail(s->db, rc, err);
+	*ret = c;
 	nx_st_end(st);
 	return false;
 }
 
-enum nx_code nx_store_begin(struct nx_store *s, struct nx_error *err)
+/* ---- transactions ---- */
+
+static struct nx_str topic_name(enum nx_topic t)
 {
-	return nx_st_run(s, nx_st(s, NX_ST_BEGIN), err);
+	return t == NX_TOPIC_HISTORY ? NX_STR("history") : NX_STR("shared");
+}
+
+enum nx_code nx_store_begin(struct nx_store *s, enum nx_topic topic, struct nx_error *err)
+{
+	enum nx_code c = s->ops->begin(s, err);
+	if (c || topic == NX_TOPIC_NONE)
+		return c;
+	struct nx_st *st = nx_st(s, NX_ST_CHANGED);
+	nx_st_text(st, 1, topic_name(topic));
+	c = nx_st_run(st, err);
+	return c ? nx_store_end(s, c, err) : NX_OK;
 }
 
 enum nx_code nx_store_end(struct nx_store *s, enum nx_code c, struct nx_error *err)
 {
 	if (!c)
-		c = nx_st_run(s, nx_st(s, NX_ST_COMMIT), err);
-	/* a full disk may have rolled back already */
-	if (c && !sqlite3_get_autocommit(s->db) &&
-	    nx_st_run(s, nx_st(s, NX_ST_ROLLBACK), NULL) != NX_OK)
+		c = s->ops->exec(s, "COMMIT", err);
+	if (c && s->ops->in_transaction(s) && s->ops->exec(s, "ROLLBACK", NULL) != NX_OK)
 		nx_log(NX_LOG_ERROR, "store", "a rollback failed");
 	return c;
 }
 
-/* ---- open ---- */
-
-static enum nx_code io_fail(const char *what, struct nx_error *err)
+enum nx_code nx_store_changes(struct nx_store *s, uint64_t *ret, struct nx_error *err)
 {
-	int e = errno;
-	enum nx_code c =
-		no_space(e) ? nx_fail(err, NX_E_STORE_FULL, "The metadata store is out of space.")
-			    : nx_fail(err, NX_E_STORE_FAILED,
-				      "The metadata store's %s cannot be opened: %s.", what,
-				      strerrordesc_np(e));
-	nx_error_native(err, e, NULL);
-	return c;
-}
-
-static void read_pid(int fd, char ret[16])
-{
-	ssize_t n = pread(fd, ret, 15, 0);
-	size_t len = 0;
-	while (n > 0 && len < (size_t)n && ret[len] >= '0' && ret[len] <= '9')
-		len++;
-	ret[len] = '\0';
-}
-
-static enum nx_code take_lock(struct nx_store *s, const char *path, struct nx_error *err)
-{
-	char name[PATH_MAX_BYTES + 8];
-	if (snprintf(name, sizeof(name), "%s.lock", path) >= (int)sizeof(name))
-		return nx_fail(err, NX_E_CONFIG, "The path of the metadata store is too long.");
-	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return io_fail("lock file", err);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		char pid[16];
-		int e = errno;
-		read_pid(fd, pid);
-		close(fd);
-		errno = e;
-		if (e != EWOULDBLOCK)
-			return io_fail("lock file", err);
-		return nx_fail(err, NX_E_STORE_LOCKED,
-			       "The metadata store is used by another instance (pid %s).",
-			       pid[0] ? pid : "unknown");
-	}
-	s->lock_fd = fd;
-	char text[16];
-	int n = snprintf(text, sizeof(text), "%d\n", (int)getpid());
-	/* The pid is for people; the lock holds without it (a full disk must not stop the start). */
-	if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)n, 0) != n)
-		nx_log(NX_LOG_WARN, "store", "the lock file does not hold the pid");
-	return NX_OK;
-}
-
-/* Made by us with 0600 before SQLite sees it; SQLite gives its side files the same mode. */
-static enum nx_code make_private(const char *path, struct nx_error *err)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return io_fail("file", err);
-	struct stat st;
-	bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-	if (ok && (st.st_mode & 0077))
-		ok = fchmod(fd, 0600) == 0;
-	if (!ok && errno == 0)
-		errno = EINVAL;
-	enum nx_code c = ok ? NX_OK : io_fail("file", err);
-	close(fd);
-	return c;
-}
-
-static enum nx_code set_up(struct nx_store *s, bool memory, struct nx_error *err)
-{
-	/* WAL with synchronous=FULL: a commit is on disk when it returns. secure_delete: a replaced
-	 * ciphertext does not linger in free pages. */
-	static const char pragmas[] =
-		/* large pages: history comes in blocks of up to a megabyte */
-		"PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; "
-		"PRAGMA foreign_keys = ON;"
-		"PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = "
-		"OFF;"
-		"PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 256;"
-		"PRAGMA journal_size_limit = 16777216;";
-	sqlite3_extended_result_codes(s->db, 1);
-	sqlite3_busy_timeout(s->db, 5000);
-	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	sqlite3_limit(s->db, SQLITE_LIMIT_ATTACHED, 0);
-	int rc = sqlite3_exec(s->db, memory ? "PRAGMA temp_store = MEMORY" : pragmas, NULL, NULL,
-			      NULL);
-	if (rc != SQLITE_OK)
-		return nx_store_fail(s->db, rc, err);
-	enum nx_code c = nx_store_migrate(s->db, err);
-	for (int i = 0; !c && i < NX_ST_COUNT; i++) {
-		rc = sqlite3_prepare_v3(s->db, statements[i], -1, SQLITE_PREPARE_PERSISTENT,
-					&s->st[i], NULL);
-		if (rc != SQLITE_OK)
-			c = nx_store_fail(s->db, rc, err);
-	}
-	return c;
-}
-
-/* A file size limit shall be STORE_FULL; by default the signal would end the process. */
-static void ignore_size_signal(void)
-{
-	struct sigaction now;
-	if (sigaction(SIGXFSZ, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-		(void)signal(SIGXFSZ, SIG_IGN);
-}
-
-enum nx_code nx_store_open(const char *path, struct nx_store **ret, struct nx_error *err)
-{
-	bool memory = strcmp(path, ":memory:") == 0;
-	if (!path[0] || strlen(path) > PATH_MAX_BYTES)
-		return nx_fail(err, NX_E_CONFIG,
-			       "The path of the metadata store is empty or too long.");
-	struct nx_store *s = calloc(1, sizeof(*s));
-	if (!s)
-		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
-	ignore_size_signal();
-	s->lock_fd = -1;
-	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_lock(&s->lock);
+	struct nx_st *st = nx_st(s, NX_ST_CHANGES);
+	nx_st_text(st, 1, topic_name(NX_TOPIC_SHARED));
 	enum nx_code c = NX_OK;
-	if (!memory)
-		c = take_lock(s, path, err);
-	if (!c && !memory)
-		c = make_private(path, err);
-	if (!c) {
-		int rc = sqlite3_open_v2(
-			path, &s->db,
-			SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-		c = rc == SQLITE_OK ? set_up(s, memory, err) : nx_store_fail(s->db, rc, err);
+	if (nx_st_next(st, &c, err)) {
+		*ret = (uint64_t)nx_st_col_i64(st, 0);
+		nx_st_end(st);
+	} else if (!c) {
+		c = nx_fail(err, NX_E_STORE_FAILED, "The metadata store is damaged.");
 	}
-	if (c) {
-		nx_store_close(s);
-		return c;
-	}
-	*ret = s;
-	return NX_OK;
-}
-
-void nx_store_close(struct nx_store *s)
-{
-	if (!s)
-		return;
-	for (int i = 0; i < NX_ST_COUNT; i++)
-		sqlite3_finalize(s->st[i]);
-	if (sqlite3_close(s->db) != SQLITE_OK)
-		nx_log(NX_LOG_ERROR, "store", "the metadata store did not close cleanly");
-	if (s->lock_fd >= 0)
-		close(s->lock_fd);
-	pthread_mutex_destroy(&s->lock);
-	free(s);
+	pthread_mutex_unlock(&s->lock);
+	return c;
 }

@@ -1,9 +1,11 @@
 /* The metadata store: sources, their config versions, API keys, history, settings.
  *
- * SQLite by default (WAL, one writer lock, an exclusive instance lock so that a second gateway on the
- * same file is told so: STORE_LOCKED). Forward-only migrations run on open. Every write is durable
- * when it returns. Threads: any thread; calls are serialised inside. A full disk is STORE_FULL and
- * loses nothing that was committed; a damaged file is STORE_FAILED.
+ * SQLite for one gateway (WAL, one writer lock, an exclusive instance lock so that a second gateway on
+ * the same file is told so: STORE_LOCKED); MySQL or MariaDB for several. Forward-only migrations run on
+ * open. Every write is durable when it returns. Threads: any thread; calls are serialised inside. A full
+ * disk is STORE_FULL and loses nothing that was committed; a damaged file is STORE_FAILED, and so is a
+ * server that is away: calls fail at once, but for a try to connect now and then, which takes the
+ * timeout at most.
  *
  * Row callbacks run under the store's lock: they must not call the store. Their slices are good
  * until they return; a callback's error ends the listing and is handed through.
@@ -46,9 +48,24 @@ struct nx_store_history {
 	uint64_t fingerprint, rows, bytes, elapsed_us;
 };
 
-/* `path` is a file; ":memory:" for tests. */
+struct nx_store_config {
+	const char *path;     /* SQLite's file, when there is no url */
+	const char *url;      /* mysql://user@host[:port]/database; NULL or empty: SQLite */
+	const char *password; /* of the url's user; NULL or empty: none */
+	bool tls;             /* only over TLS */
+	bool verify;          /* and only with a certificate that proves the host's name */
+	const char *ca_file;  /* PEM; NULL or empty: the system's */
+	uint32_t timeout_ms;  /* for connecting and for each exchange, 1000 and more */
+};
+NX_NODISCARD enum nx_code nx_store_connect(const struct nx_store_config *cfg, struct nx_store **ret,
+					   struct nx_error *err);
+/* A SQLite store; `path` is a file, or ":memory:" for tests. */
 NX_NODISCARD enum nx_code nx_store_open(const char *path, struct nx_store **ret, struct nx_error *err);
 void nx_store_close(struct nx_store *s);
+/* May other instances write, too? */
+bool nx_store_shared(const struct nx_store *s);
+/* A number that is another after each write to sources, API keys, grants or settings, by whomever. */
+NX_NODISCARD enum nx_code nx_store_changes(struct nx_store *s, uint64_t *ret, struct nx_error *err);
 
 NX_NODISCARD enum nx_code nx_store_sources(struct nx_store *s,
 	enum nx_code (*fn)(const struct nx_store_source *row, void *arg, struct nx_error *err),
@@ -89,6 +106,11 @@ NX_NODISCARD enum nx_code nx_store_setting_get(struct nx_store *s, const char *n
 					       struct nx_str *ret, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_store_setting_put(struct nx_store *s, const char *name, struct nx_str value,
 					       struct nx_error *err);
+
+/* Of instances that start at once the first decides: *ret is the value that is stored, or `value`. */
+NX_NODISCARD enum nx_code nx_store_setting_init(struct nx_store *s, const char *name, struct nx_str value,
+						struct nx_arena *a, struct nx_str *ret,
+						struct nx_error *err);
 
 /* History: written in batches by one thread; old rows are dropped beyond `keep`. */
 NX_NODISCARD enum nx_code nx_store_history_add(struct nx_store *s, const struct nx_store_history *rows,

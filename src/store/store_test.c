@@ -11,8 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "base/clock.h"
-#include "test.h"
+#include "store/engines.h"
 
 /* ---- helpers ---- */
 
@@ -23,6 +25,8 @@ static const char *scratch(void)
 {
 	static char path[160];
 	const char *base = getenv("TMPDIR");
+	if (on_server())
+		NX_SKIP("about SQLite's file");
 	NX_CHECK(snprintf(dir, sizeof(dir), "%s/nx-XXXXXX", base ? base : P_tmpdir) <
 		 (int)sizeof(dir));
 	NX_CHECK(mkdtemp(dir) != NULL);
@@ -41,6 +45,10 @@ static struct nx_store *must_open(const char *path)
 {
 	struct nx_store *s = NULL;
 	struct nx_error err;
+	if (on_server() && strcmp(path, ":memory:") == 0) {
+		fresh_database();
+		return open_server(INT_MAX);
+	}
 	if (nx_store_open(path, &s, &err))
 		nx_test_fail(__FILE__, __LINE__, "%s | %s", err.message, err.detail);
 	return s;
@@ -406,9 +414,11 @@ NX_TEST(full_by_page_limit)
 {
 	const char *path = scratch();
 	struct nx_store *s = must_open(path);
-	NX_EQ_I(SQLITE_OK, sqlite3_exec(s->db, "PRAGMA max_page_count = 100", NULL, NULL, NULL));
+	NX_EQ_I(SQLITE_OK,
+		sqlite3_exec(nx_sqlite_db(s), "PRAGMA max_page_count = 100", NULL, NULL, NULL));
 	fill(s, "pages");
-	NX_EQ_I(SQLITE_OK, sqlite3_exec(s->db, "PRAGMA max_page_count = 100000", NULL, NULL, NULL));
+	NX_EQ_I(SQLITE_OK,
+		sqlite3_exec(nx_sqlite_db(s), "PRAGMA max_page_count = 100000", NULL, NULL, NULL));
 	goes_on(s, "after");
 	nx_store_close(s);
 	sweep();
@@ -517,9 +527,9 @@ NX_TEST(a_newer_schema_is_not_touched)
 	const char *path = scratch();
 	struct nx_store *s = must_open(path);
 	struct nx_error err;
-	NX_EQ_I(SQLITE_OK,
-		sqlite3_exec(s->db, "INSERT INTO schema_migrations VALUES (999, 'x', 'y')", NULL,
-			     NULL, NULL));
+	NX_EQ_I(SQLITE_OK, sqlite3_exec(nx_sqlite_db(s),
+					"INSERT INTO schema_migrations VALUES (999, 'x', 'y')",
+					NULL, NULL, NULL));
 	nx_store_close(s);
 	NX_EQ_I(NX_E_STORE_FAILED, nx_store_open(path, &s, &err));
 	NX_CHECK(strstr(err.message, "999"));
@@ -534,7 +544,7 @@ NX_TEST(another_program_in_the_database)
 	sqlite3 *db;
 	NX_EQ_I(SQLITE_OK, sqlite3_open(path, &db));
 	NX_EQ_I(SQLITE_OK, sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL));
-	sqlite3_busy_timeout(s->db, 50);
+	sqlite3_busy_timeout(nx_sqlite_db(s), 50);
 	struct nx_store_source a = source("a", "A", 1);
 	NX_EQ_I(NX_E_STORE_LOCKED, nx_store_source_put(s, &a, &err));
 	NX_EQ_I(0, sources(s)); /* reading goes on */
@@ -583,6 +593,186 @@ NX_TEST(threads_share_a_store)
 	nx_store_close(s);
 }
 
+/* ---- the schema ---- */
+
+enum { NEWEST = 5 };
+
+static struct nx_store *open_at(const char *path, int schema)
+{
+	struct nx_store *s = NULL;
+	struct nx_error err;
+	if (on_server())
+		return open_server(schema);
+	if (nx_sqlite_open(path, schema, &s, &err))
+		nx_test_fail(__FILE__, __LINE__, "%s | %s", err.message, err.detail);
+	return s;
+}
+
+static int64_t number(struct nx_store *s, const char *sql)
+{
+	int64_t n = -1;
+	struct nx_error err;
+	if (s->ops->number(s, sql, &n, &err))
+		nx_test_fail(__FILE__, __LINE__, "%s: %s", sql, err.detail);
+	return n;
+}
+
+static const char *new_place(void)
+{
+	if (!on_server())
+		return scratch();
+	fresh_database();
+	return NULL;
+}
+
+/* What a gateway of that version wrote is there after the update, and works. */
+NX_TEST(from_every_earlier_version)
+{
+	for (int v = 0; v <= NEWEST; v++) {
+		const char *path = new_place();
+		struct nx_store *s = open_at(path, v);
+		if (v >= 1) {
+			must_exec(
+				s,
+				"INSERT INTO sources (id, name, type, description, status, config,"
+				" secrets, created_at, updated_at, version)"
+				" VALUES ('a', 'A', 't', '', 'draft', '{}', '', 'x', 'y', 1)");
+			must_exec(s,
+				  "INSERT INTO api_keys (id, name, prefix, role, hash, created_at,"
+				  " expires_at) VALUES ('k', 'n', 'p', 'r',"
+				  " '0123456789012345678901234567890\a', 't', '')");
+			must_exec(s, "INSERT INTO settings (name, value) VALUES ('s', 'v')");
+		}
+		if (v >= 2)
+			must_exec(s, "INSERT INTO grants (source_id, list) VALUES ('a', '[]')");
+		nx_store_close(s);
+		s = open_at(path, INT_MAX);
+		NX_EQ_I(NEWEST, number(s, "SELECT max(version) FROM schema_migrations"));
+		NX_EQ_I(NEWEST, number(s, "SELECT count(*) FROM schema_migrations"));
+		struct nx_error err;
+		struct nx_store_source a = source("a", "A", v ? 2 : 1);
+		NX_EQ_I(NX_OK, nx_store_source_put(s, &a, &err));
+		struct tally t = { 0 };
+		NX_EQ_I(NX_OK, nx_store_keys(s, last_key, &t, &err));
+		NX_EQ_I(v ? 1 : 0, t.rows);
+		NX_EQ_I(NX_OK, nx_store_grants_put(s, NX_STR("a"), NX_STR("[1]"), &err));
+		NX_EQ_I(1, number(s, "SELECT count(*) FROM grants"));
+		NX_EQ_I(NX_OK, add_history(s, "ann", 1, 5, 100, &err));
+		nx_store_close(s);
+		if (path)
+			sweep();
+	}
+}
+
+NX_TEST(an_update_that_was_cut_short_goes_on)
+{
+	if (!on_server())
+		NX_SKIP("a step is one transaction in SQLite");
+	fresh_database();
+	for (int v = 0; v < NEWEST; v++) {
+		struct nx_store *s = open_server(v);
+		/* the first statement of the next step was done, and no more */
+		static const char *const first[] = {
+			"CREATE TABLE sources (id VARCHAR(64) NOT NULL PRIMARY KEY, name "
+			"VARCHAR(255) NOT "
+			"NULL UNIQUE, type VARCHAR(64) NOT NULL, description MEDIUMTEXT NOT NULL, "
+			"status "
+			"VARCHAR(64) NOT NULL, config MEDIUMTEXT NOT NULL, secrets LONGBLOB NOT "
+			"NULL, "
+			"created_at VARCHAR(32) NOT NULL, updated_at VARCHAR(32) NOT NULL, version "
+			"BIGINT NOT "
+			"NULL)",
+			"CREATE TABLE grants (source_id VARCHAR(64) NOT NULL PRIMARY KEY, list "
+			"MEDIUMTEXT "
+			"NOT NULL)",
+			"ALTER TABLE api_keys ADD COLUMN limits MEDIUMTEXT NOT NULL DEFAULT ('')",
+			"ALTER TABLE sources ADD COLUMN changed_by VARCHAR(255) NOT NULL DEFAULT "
+			"('')",
+			"CREATE TABLE changes (topic VARCHAR(64) NOT NULL PRIMARY KEY, n BIGINT "
+			"NOT NULL)",
+		};
+		must_exec(s, first[v]);
+		nx_store_close(s);
+		s = open_server(v + 1);
+		NX_EQ_I(v + 1, number(s, "SELECT count(*) FROM schema_migrations"));
+		nx_store_close(s);
+	}
+	struct nx_store *s = open_server(INT_MAX);
+	struct nx_error err;
+	struct nx_store_source a = source("a", "A", 1);
+	NX_EQ_I(NX_OK, nx_store_source_put(s, &a, &err));
+	NX_EQ_I(2, number(s, "SELECT count(*) FROM changes"));
+	nx_store_close(s);
+}
+
+NX_TEST(each_change_that_others_must_see_is_counted)
+{
+	struct nx_store *s = must_open(":memory:");
+	struct nx_error err;
+	struct nx_store_source a = source("a", "A", 1);
+	struct nx_store_key k = { .id = NX_STR("1"), .name = NX_STR("n"), .prefix = NX_STR("p") };
+	struct nx_store_key_use use = { NX_STR("1"), "2026-01-01T00:00:00.000Z" };
+	uint64_t n = 0, now = 0;
+	NX_EQ_I(NX_OK, nx_store_changes(s, &n, &err));
+#define COUNTED(more, call)                                      \
+	do {                                                     \
+		(void)!(call);                                   \
+		NX_EQ_I(NX_OK, nx_store_changes(s, &now, &err)); \
+		NX_EQ_I(more, now - n);                          \
+		n = now;                                         \
+	} while (0)
+	COUNTED(1, nx_store_source_put(s, &a, &err));
+	COUNTED(0, nx_store_source_put(s, &a, &err)); /* refused */
+	COUNTED(1, nx_store_source_status(s, NX_STR("a"), NX_STR("active"), &err));
+	COUNTED(1, nx_store_source_status(s, NX_STR("a"), NX_STR("active"), &err)); /* as it was */
+	COUNTED(0, nx_store_source_status(s, NX_STR("x"), NX_STR("active"), &err));
+	COUNTED(1, nx_store_grants_put(s, NX_STR("a"), NX_STR("[]"), &err));
+	COUNTED(1, nx_store_key_put(s, &k, &err));
+	COUNTED(0, nx_store_key_put(s, &k, &err));
+	COUNTED(0, nx_store_keys_used(s, &use, 1, &err));
+	COUNTED(1, nx_store_key_delete(s, NX_STR("1"), &err));
+	COUNTED(0, nx_store_key_delete(s, NX_STR("1"), &err));
+	COUNTED(1, nx_store_setting_put(s, "x", NX_STR("y"), &err));
+	COUNTED(0, add_history(s, "ann", 1, 5, 100, &err));
+	COUNTED(1, nx_store_source_delete(s, NX_STR("a"), &err));
+#undef COUNTED
+	struct nx_arena *arena = nx_arena_new(0);
+	struct nx_str v;
+	NX_EQ_I(NX_OK, nx_store_setting_init(s, "x", NX_STR("z"), arena, &v, &err));
+	NX_EQ_STR(NX_STR("y"), v);
+	NX_EQ_I(NX_OK, nx_store_setting_init(s, "new", NX_STR("z"), arena, &v, &err));
+	NX_EQ_STR(NX_STR("z"), v);
+	nx_arena_free(arena);
+	nx_store_close(s);
+}
+
+/* Bytes come back as they were, and equality is that of bytes. */
+NX_TEST(texts_are_kept_byte_by_byte)
+{
+	struct nx_store *s = must_open(":memory:");
+	struct nx_error err;
+	struct nx_store_source a = source("a", "Zw\xc3\xb6lf", 1),
+			       b = source("b", "zw\xc3\xb6lf", 1), c = source("c", "Zwolf", 1),
+			       d = source("d", "Zw\xc3\xb6lf", 1);
+	a.config = NX_STR("{\"x\":\"\xf0\x9f\x90\x98 '\\ \n\"}");
+	NX_EQ_I(NX_OK, nx_store_source_put(s, &a, &err));
+	NX_EQ_I(NX_OK, nx_store_source_put(s, &b, &err));
+	NX_EQ_I(NX_OK, nx_store_source_put(s, &c, &err));
+	NX_EQ_I(NX_E_SOURCE_EXISTS, nx_store_source_put(s, &d, &err));
+	a.version = 2;
+	struct nx_str text = a.config;
+	a.config = NX_STR("{}");
+	NX_EQ_I(NX_OK, nx_store_source_put(s, &a, &err));
+	struct tally t = { 0 };
+	NX_EQ_I(NX_OK, nx_store_source_versions(s, NX_STR("a"), count, &t, &err));
+	NX_EQ_STR(text, nx_str(t.config));
+	/* the order is that of bytes, too: capitals first */
+	t = (struct tally){ .stop = NX_E_MEMORY };
+	NX_EQ_I(NX_E_MEMORY, nx_store_sources(s, count, &t, &err));
+	NX_EQ_S("Zwolf", t.name);
+	nx_store_close(s);
+}
+
 NX_TEST(speed_of_a_durable_write_and_of_ten_thousand_rows)
 {
 	const char *path = scratch();
@@ -598,7 +788,7 @@ NX_TEST(speed_of_a_durable_write_and_of_ten_thousand_rows)
 	printf("# 100 batches of 100 history rows: %lld us each\n",
 	       (long long)(nx_now() - t) / 100000);
 	NX_EQ_I(SQLITE_OK,
-		sqlite3_exec(s->db,
+		sqlite3_exec(nx_sqlite_db(s),
 			     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
 			     " LIMIT 10000) INSERT INTO sources SELECT i, 'n' || i, 't', '', "
 			     "'draft', '{}', '', '', '', 1, '' FROM n",
