@@ -32,6 +32,7 @@ test: ## install what tests need, start own servers, run everything
 	@tools/linters.sh
 	@tools/issuer.sh
 	@tools/observers.sh
+	@tools/mcp-clients.sh
 	@tests/run.py $(TESTS)
 
 check: build ## unit tests only
@@ -49,6 +50,7 @@ asan: ## the suite under AddressSanitizer and UBSan
 	@tools/pyarrow.sh
 	@tools/issuer.sh
 	@tools/observers.sh
+	@tools/mcp-clients.sh
 	@tests/run.py --sanitize asan $(TESTS)
 
 tsan: ## the API tests under ThreadSanitizer

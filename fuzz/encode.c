@@ -53,7 +53,9 @@ static void encode(enum nx_type type, bool exact, enum nx_format format, struct 
 	if (code && (format != NX_FORMAT_ARROW || code != NX_E_VALUE_UNREPRESENTABLE))
 		abort();
 	struct nx_str s = nx_buf_str(&out);
-	if (format == NX_FORMAT_JSON)
+	if (format == NX_FORMAT_AGENT && s.len > NX_AGENT_CELL + 64)
+		abort();
+	if (format == NX_FORMAT_JSON || format == NX_FORMAT_AGENT)
 		check_json(s, true);
 	else if (format == NX_FORMAT_NDJSON)
 		check_json(nx_strn(s.ptr, s.len - 1), true);

@@ -42,7 +42,9 @@ enum nx_cap {
 };
 
 /* Result formats, one row each; encode.h says how they look. */
-enum nx_format { NX_FORMAT_JSON, NX_FORMAT_NDJSON, NX_FORMAT_CSV, NX_FORMAT_ARROW, NX_FORMAT_COUNT };
+enum nx_format { NX_FORMAT_JSON, NX_FORMAT_NDJSON, NX_FORMAT_CSV, NX_FORMAT_ARROW,
+	NX_FORMAT_AGENT, /* only for a door of its own: no client can name it */
+	NX_FORMAT_COUNT, NX_FORMAT_OPEN = NX_FORMAT_AGENT };
 
 /* How values become text; part of a query because some drivers encode in their own process. */
 struct nx_encoding {

@@ -10,18 +10,18 @@ const struct nx_format_info nx_formats[NX_FORMAT_COUNT] = {
 	[NX_FORMAT_NDJSON] = { "ndjson", "application/x-ndjson" },
 	[NX_FORMAT_CSV] = { "csv", "text/csv; charset=utf-8; header=present" },
 	[NX_FORMAT_ARROW] = { "arrow", "application/vnd.apache.arrow.stream" },
+	[NX_FORMAT_AGENT] = { "agent", "application/json" },
 };
 
 static const struct nx_format_ops *const format_ops[NX_FORMAT_COUNT] = {
-	[NX_FORMAT_JSON] = &nx_ops_json,
-	[NX_FORMAT_NDJSON] = &nx_ops_ndjson,
-	[NX_FORMAT_CSV] = &nx_ops_csv,
-	[NX_FORMAT_ARROW] = &nx_ops_arrow,
+	[NX_FORMAT_JSON] = &nx_ops_json,   [NX_FORMAT_NDJSON] = &nx_ops_ndjson,
+	[NX_FORMAT_CSV] = &nx_ops_csv,	   [NX_FORMAT_ARROW] = &nx_ops_arrow,
+	[NX_FORMAT_AGENT] = &nx_ops_agent,
 };
 
 bool nx_format_by_name(struct nx_str name, enum nx_format *ret)
 {
-	for (int i = 0; i < NX_FORMAT_COUNT; i++) {
+	for (int i = 0; i < NX_FORMAT_OPEN; i++) {
 		if (nx_str_ieq(name, nx_str(nx_formats[i].name))) {
 			*ret = (enum nx_format)i;
 			return true;

@@ -11,6 +11,8 @@
  *         the chunked body
  * arrow   IPC stream (Arrow columnar format 1.x, "IPC Streaming Format"); failure: no end marker
  *         and a broken body
+ * agent   {"columns":[names],"types":[..],"rows":[[..],..],"row_count":..}, cells cut at NX_AGENT_CELL bytes
+ *         with a mark; failure: the caller drops the body
  *
  * Threads: an encoder belongs to one thread at a time. */
 #ifndef NX_ENCODE_ENCODE_H
@@ -22,6 +24,8 @@
 #include "nexus/error.h"
 
 struct nx_encoder;
+
+#define NX_AGENT_CELL 500u /* bytes of a cell's JSON text in the agent format */
 
 struct nx_format_info {
 	const char *name;         /* "ndjson" */
@@ -41,6 +45,8 @@ struct nx_result_meta {
 	bool has_more;
 	bool truncated;       /* cut by a row or byte limit of the gateway, not by the caller's limit */
 	struct nx_str next_uri; /* empty: none */
+	uint64_t next_offset;   /* agent: where to go on; 0: nothing follows */
+	bool unordered;         /* agent: ... and the order may differ then */
 	struct nx_str correlation_id;
 	struct nx_str timestamp;  /* ISO 8601 */
 	const struct nx_error *error; /* NULL: complete */

@@ -1,6 +1,8 @@
 /* Golden lines for every (type, layout, text format), and what holds for all values. */
 #include "encode.h"
 
+#include "base/json.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,7 @@ static struct nx_buf encode(const struct nx_field *f, uint32_t n, const struct n
 	return out;
 }
 
+static const struct nx_encoding agent = { .format = NX_FORMAT_AGENT };
 static const struct nx_encoding json = { .format = NX_FORMAT_JSON };
 static const struct nx_encoding json_exact = { .format = NX_FORMAT_JSON, .numbers_exact = true };
 static const struct nx_encoding csv = { .format = NX_FORMAT_CSV };
@@ -943,4 +946,51 @@ NX_TEST(formats_by_name)
 	NX_CHECK(nx_format_by_name(NX_STR("CSV"), &f) && f == NX_FORMAT_CSV);
 	NX_CHECK(nx_format_by_name(NX_STR("arrow"), &f) && f == NX_FORMAT_ARROW);
 	NX_CHECK(!nx_format_by_name(NX_STR("xml"), &f));
+}
+
+/* A text column of one value in the agent format. */
+static struct nx_str agent_cell(enum nx_type type, const char *text, size_t n)
+{
+	int32_t offsets[2] = { 0, (int32_t)n };
+	struct nx_field f = { .name = NX_STR("v"), .type = type, .layout = NX_L_TEXT };
+	struct nx_column c = { .length = 1, .data = text, .offsets = offsets };
+	static struct nx_buf out;
+	nx_buf_done(&out);
+	out = encode(&f, 1, &c, 1, agent);
+	return nx_buf_str(&out);
+}
+
+NX_TEST(agent_cells_are_cut_and_stay_json)
+{
+	static char text[5000];
+	memset(text, 'x', sizeof(text));
+	NX_EQ_STR(NX_STR("[\"xxx\"]"), agent_cell(NX_T_STRING, text, 3));
+	struct nx_str s = agent_cell(NX_T_STRING, text, sizeof(text));
+	NX_CHECK(s.len < NX_AGENT_CELL + 40);
+	NX_CHECK(nx_str_ends(s, NX_STR("...(+4501 bytes)\"]")));
+	/* never within a character or an escape */
+	for (size_t shift = 0; shift < 8; shift++) {
+		for (size_t i = shift; i + 3 <= sizeof(text); i += 3)
+			memcpy(text + i, i % 2 ? "\xe2\x82\xac" : "\"\\\n", 3);
+		s = agent_cell(NX_T_STRING, text, sizeof(text));
+		struct nx_arena *a = nx_arena_new(0);
+		const struct nx_json *v;
+		NX_EQ_I(NX_OK, nx_json_parse(s, a, &v, NULL));
+		NX_EQ_I(NX_JSON_STRING, v->first->kind);
+		nx_arena_free(a);
+	}
+}
+
+NX_TEST(agent_cuts_nested_values_to_strings)
+{
+	static char text[3000];
+	memset(text, '1', sizeof(text));
+	text[0] = '[';
+	text[1] = '"';
+	text[sizeof(text) - 2] = '"';
+	text[sizeof(text) - 1] = ']';
+	struct nx_str s = agent_cell(NX_T_JSON, text, sizeof(text));
+	NX_CHECK(nx_str_starts(s, NX_STR("[\"[\\\"111")));
+	NX_CHECK(nx_str_ends(s, NX_STR(" bytes)\"]")));
+	NX_EQ_STR(NX_STR("[[1]]"), agent_cell(NX_T_JSON, "[1]", 3));
 }

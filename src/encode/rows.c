@@ -15,12 +15,13 @@
 #include "encode_int.h"
 #include "put_str.h"
 
-static enum nx_code put_rows(struct nx_encoder *e, const struct nx_batch *b, uint32_t from,
-			     uint32_t to, struct nx_buf *out, struct nx_error *err)
+enum nx_code nx_text_rows(struct nx_encoder *e, const struct nx_batch *b, uint32_t from,
+			  uint32_t to, struct nx_buf *out, struct nx_error *err)
 {
 	const uint32_t n = e->schema->nfields;
 	const struct nx_cell *cells = e->cells;
 	const bool csv = e->how.format == NX_FORMAT_CSV;
+	const bool cut = e->how.format == NX_FORMAT_AGENT;
 	struct nx_out o = { .slack = e->slack, .buf = out, .tmp = &e->tmp };
 	e->tmp.max = out->max;
 	for (uint32_t k = 0; k < n; k++)
@@ -41,8 +42,12 @@ static enum nx_code put_rows(struct nx_encoder *e, const struct nx_batch *b, uin
 		for (uint32_t k = 0; k < n; k++) {
 			const struct nx_cell *c = &cells[k];
 			p = nx_put_prefix(p, c->prefix);
+			size_t at = (size_t)(p - out->data);
 			if (NX_LIKELY(nx_cell_valid(c, i))) {
 				p = c->put(&o, c, i, p);
+				size_t len = (size_t)(p - out->data) - at;
+				if (cut && len > NX_AGENT_LONG && !o.failed)
+					p = out->data + at + nx_agent_cut(out->data + at, len);
 			} else if (!csv) {
 				memcpy(p, "null", 4);
 				p += 4;
@@ -96,6 +101,12 @@ static bool init_wrap(struct nx_encoder *e, struct nx_str sep, struct nx_str ope
 static enum nx_cell_style json_style(const struct nx_encoder *e)
 {
 	return e->how.numbers_exact ? NX_CELL_JSON_EXACT : NX_CELL_JSON;
+}
+
+bool nx_text_init(struct nx_encoder *e, enum nx_cell_style style, const char *sep, const char *open,
+		  const char *close)
+{
+	return init_cells(e, style) && init_wrap(e, nx_str(sep), nx_str(open), nx_str(close));
 }
 
 /* --- tail members --- */
@@ -158,7 +169,7 @@ static void json_tail(struct nx_encoder *e, const struct nx_result_meta *m, stru
 	nx_buf_puts(out, "}\n");
 }
 
-const struct nx_format_ops nx_ops_json = { json_init, json_head, put_rows, json_tail };
+const struct nx_format_ops nx_ops_json = { json_init, json_head, nx_text_rows, json_tail };
 
 /* --- ndjson --- */
 
@@ -236,7 +247,7 @@ static void ndjson_tail(struct nx_encoder *e, const struct nx_result_meta *m, st
 	nx_buf_puts(out, "}}\n");
 }
 
-const struct nx_format_ops nx_ops_ndjson = { ndjson_init, no_head, put_rows, ndjson_tail };
+const struct nx_format_ops nx_ops_ndjson = { ndjson_init, no_head, nx_text_rows, ndjson_tail };
 
 /* --- csv --- */
 
@@ -273,4 +284,4 @@ static void csv_tail(struct nx_encoder *e, const struct nx_result_meta *m, struc
 	(void)out;
 }
 
-const struct nx_format_ops nx_ops_csv = { csv_init, csv_head, put_rows, csv_tail };
+const struct nx_format_ops nx_ops_csv = { csv_init, csv_head, nx_text_rows, csv_tail };

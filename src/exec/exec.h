@@ -54,6 +54,7 @@ struct nx_job {
 	uint64_t owner;                       /* principal id; the source's queue takes turns by it */
 	const char *principal;                /* for listing; NUL-terminated */
 	struct nx_str sql;                    /* for listing; may be empty */
+	uint64_t mark;                        /* the owner's own sign, for nx_exec_cancel_marked; 0 none */
 
 	/* Read by anybody. */
 	_Atomic enum nx_code cancelled; /* first cancel reason; NX_OK none */
@@ -113,6 +114,9 @@ void nx_job_cancel(struct nx_job *j, enum nx_code reason);
 /* By query id. `owner` 0: anybody's. False: no such job. */
 NX_NODISCARD bool nx_exec_cancel(struct nx_exec *e, struct nx_str id, uint64_t owner,
 				 enum nx_code reason);
+
+/* By the owner's own sign. False, and nothing is cancelled: none has it, or more than one. */
+bool nx_exec_cancel_marked(struct nx_exec *e, uint64_t owner, uint64_t mark, enum nx_code reason);
 
 /* What a listing shows of a job; texts are cut. */
 struct nx_job_info {

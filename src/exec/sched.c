@@ -540,6 +540,23 @@ bool nx_exec_cancel(struct nx_exec *e, struct nx_str id, uint64_t owner, enum nx
 	return found;
 }
 
+bool nx_exec_cancel_marked(struct nx_exec *e, uint64_t owner, uint64_t mark, enum nx_code reason)
+{
+	struct nx_job *found = NULL;
+	bool one = false;
+	pthread_mutex_lock(&e->lock);
+	for (struct nx_job *j = e->jobs; j; j = j->next) {
+		if (!mark || j->mark != mark || j->owner != owner)
+			continue;
+		one = !found;
+		found = j;
+	}
+	if (one)
+		cancel_locked(e, found, reason);
+	pthread_mutex_unlock(&e->lock);
+	return one;
+}
+
 /* ---- deadlines: a sweep, not a heap ----
  * At most a few thousand jobs are alive, a sweep of the list costs microseconds every 10 ms, and
  * submit and end stay free of heap work. */

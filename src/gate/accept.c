@@ -47,7 +47,7 @@ bool nx_accept_format(struct nx_str accept, enum nx_format *ret)
 {
 	double best = 0;
 	bool found = false;
-	for (int f = 0; f < NX_FORMAT_COUNT; f++) { /* in order of preference */
+	for (int f = 0; f < NX_FORMAT_OPEN; f++) { /* in order of preference */
 		struct nx_str list = accept, item;
 		double q, mine = 0;
 		int close = 0;

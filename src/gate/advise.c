@@ -145,7 +145,8 @@ uint32_t nx_advise(struct nx_request *r, struct nx_advice ret[NX_ADVICE_MAX])
 {
 	struct nx_schema_view v;
 	struct nx_error unused;
-	if (!r->verdict.ntables || nx_schemas_get(r->gw->schemas, r, NX_SCHEMA_PEEK, &v, &unused))
+	if (!r->verdict.ntables ||
+	    nx_schemas_get(r->gw->schemas, r, NX_SCHEMA_PEEK, 0, &v, &unused))
 		return 0;
 	struct work w = { .r = r,
 			  .schema = v.schema,

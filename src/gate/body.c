@@ -239,6 +239,36 @@ static enum nx_code sources(struct nx_request *r, struct nx_str type)
 	return NX_OK;
 }
 
+bool nx_body_is_json(struct nx_str type)
+{
+	return is_type(type, "application/json");
+}
+
+static bool read_by_action(enum nx_body body)
+{
+	return body == NX_BODY_KEY || body == NX_BODY_ROLLBACK || body == NX_BODY_MCP_SEARCH ||
+	       body == NX_BODY_MCP_DESCRIBE;
+}
+
+enum nx_code nx_body_members(struct nx_request *r, enum nx_body body, const struct nx_json *object)
+{
+	for (const struct nx_json *m = object->first; m; m = m->next) {
+		const struct nx_field_spec *f = find(body, m->key);
+		if (!f)
+			return nx_fail(&r->err, NX_E_UNKNOWN_KEY, "Unknown field %.60s.",
+				       m->key.ptr);
+		enum nx_code c = read_by_action(body) ? plain_member(r, f, m) : member(r, f, m);
+		if (c)
+			return c;
+	}
+	for (uint32_t i = 0; i < nx_field_count; i++) {
+		const struct nx_field_spec *f = &nx_field_specs[i];
+		if (f->body == body && f->required && !nx_json_get(object, f->key))
+			return nx_fail(&r->err, NX_E_MISSING_KEY, "%s is required.", f->key);
+	}
+	return NX_OK;
+}
+
 enum nx_code nx_body_parse(struct nx_request *r)
 {
 	struct nx_query_args *a = &r->args;
@@ -246,6 +276,8 @@ enum nx_code nx_body_parse(struct nx_request *r)
 				     .batch_size = 1000,
 				     .encoding = { .format = NX_FORMAT_JSON,
 						   .ndjson_objects = true } };
+	if (r->route->entrance)
+		return r->route->entrance->body(r);
 	if (r->route->body == NX_BODY_FETCH)
 		a->limit = UINT64_MAX;
 	if (r->route->body == NX_BODY_TEST_QUERY)
@@ -265,23 +297,9 @@ enum nx_code nx_body_parse(struct nx_request *r)
 		return nx_fail(&r->err, NX_E_BAD_JSON, "The body must be a JSON object.");
 	if (r->route->body == NX_BODY_SOURCE || r->route->body == NX_BODY_GRANTS)
 		return NX_OK; /* the catalog judges it, or the action */
-	bool plain = r->route->body == NX_BODY_KEY || r->route->body == NX_BODY_ROLLBACK;
-	for (const struct nx_json *m = r->body->first; m; m = m->next) {
-		const struct nx_field_spec *f = find(r->route->body, m->key);
-		if (!f)
-			return nx_fail(&r->err, NX_E_UNKNOWN_KEY, "Unknown field %.60s.",
-				       m->key.ptr);
-		c = plain ? plain_member(r, f, m) : member(r, f, m);
-		if (c)
-			return c;
-	}
-	for (uint32_t i = 0; i < nx_field_count; i++) {
-		const struct nx_field_spec *f = &nx_field_specs[i];
-		if (f->body == r->route->body && f->required && !nx_json_get(r->body, f->key))
-			return nx_fail(&r->err, NX_E_MISSING_KEY, "%s is required.", f->key);
-	}
-	if (plain)
-		return NX_OK;
+	c = nx_body_members(r, r->route->body, r->body);
+	if (c || read_by_action(r->route->body))
+		return c;
 	if (!a->source.ptr && r->route->body != NX_BODY_TEST_QUERY)
 		return nx_fail(&r->err, NX_E_MISSING_KEY,
 			       "dataSourceId or dataSource is required.");

@@ -353,6 +353,7 @@ enum nx_code nx_guard_record(struct nx_request *r, enum nx_code c, int64_t elaps
 		.event = event_of(r->route),
 		.action = r->route->id,
 		.role = r->who.name[0] ? nx_role_name(r->who.role) : NULL,
+		.door = r->door == NX_DOOR_REST ? NULL : nx_door_name(r->door),
 		.principal = nx_str(r->who.name),
 		.client = r->client,
 		.target = target_of(r),

@@ -149,6 +149,6 @@ void nx_record_request(struct nx_request *r, enum nx_code c, int64_t elapsed)
 		tell(r, c, elapsed, &took);
 	}
 	nx_request_trace_end(r, c, elapsed);
-	nx_metrics_request(r->route ? (uint32_t)(r->route - nx_routes) : NX_METRIC_ROUTES - 1,
+	nx_metrics_request(r->entry ? (uint32_t)(r->entry - nx_routes) : NX_METRIC_ROUTES - 1,
 			   r->status ? r->status : nx_code_http(c), elapsed);
 }

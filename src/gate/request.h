@@ -12,11 +12,29 @@
 
 struct nx_request;
 struct nx_train;
+struct nx_mcp;
 
 enum nx_route_kind { NX_ROUTE_LOOP, NX_ROUTE_WORK, NX_ROUTE_QUERY };
 enum nx_body { NX_BODY_NONE, NX_BODY_SOURCE, NX_BODY_QUERY, NX_BODY_FETCH, NX_BODY_VALIDATE,
-	NX_BODY_KEY, NX_BODY_GRANTS, NX_BODY_ROLLBACK, NX_BODY_TEST_QUERY, NX_BODY_SOURCES };
+	NX_BODY_KEY, NX_BODY_GRANTS, NX_BODY_ROLLBACK, NX_BODY_TEST_QUERY, NX_BODY_SOURCES, NX_BODY_MCP,
+	NX_BODY_MCP_SEARCH, NX_BODY_MCP_DESCRIBE, NX_BODY_MCP_QUERY };
 enum { NX_RIGHT_NONE = -1 };
+
+/* A way in besides plain REST: other envelopes around the same steps. */
+struct nx_entrance {
+	/* Before anything else: may this request come in this way? */
+	enum nx_code (*enter)(struct nx_request *r);
+	/* What a refused caller is told in WWW-Authenticate. */
+	struct nx_str (*challenge)(struct nx_request *r);
+	/* Reads the envelope and sets r->route to what the message means. On the loop for small bodies. */
+	enum nx_code (*pick)(struct nx_request *r);
+	/* The parse step of the picked route: fills r->args. */
+	enum nx_code (*body)(struct nx_request *r);
+	/* Wraps a result: r->out becomes r->answer. On a worker. */
+	enum nx_code (*answer)(struct nx_request *r);
+	/* The error response for r->err. */
+	void (*fail)(struct nx_request *r);
+};
 
 struct nx_route {
 	const char *id;
@@ -31,6 +49,7 @@ struct nx_route {
 	/* LOOP and WORK: answers. QUERY: runs on a worker with a connection allowed. An error returned
 	 * becomes the error response. */
 	enum nx_code (*act)(struct nx_request *r);
+	const struct nx_entrance *entrance; /* NULL: REST */
 };
 extern const struct nx_route nx_routes[];
 extern const uint32_t nx_route_count;
@@ -50,6 +69,7 @@ struct nx_query_args {
 	uint32_t batch_size;
 	struct nx_encoding encoding;
 	bool has_format;
+	uint64_t max_bytes;   /* of rows, cut to whole ones; 0: only the source's */
 };
 
 struct nx_request {
@@ -63,11 +83,13 @@ struct nx_request {
 
 	/* parse */
 	char correlation[65];
-	const struct nx_route *route;
+	const struct nx_route *route, *entry; /* what the message means, what its path says: mostly one */
 	struct nx_str path[NX_PATH_PARAMS];
 	const struct nx_json *body;
 	struct nx_query_args args;
 	enum nx_coding coding;
+	struct nx_mcp *mcp; /* of that door, once its message was read; else NULL */
+	uint64_t cancel_mark; /* by which its owner may cancel it; 0: none */
 
 	/* authenticate */
 	struct nx_str client; /* address: the peer's, or the one a trusted proxy gives */
@@ -122,11 +144,14 @@ struct nx_request {
 void nx_request_reply(struct nx_request *r, int status, const char *content_type, struct nx_str body);
 /* {"success":true,"data":<data>,...}; data is a complete JSON value. */
 void nx_request_data(struct nx_request *r, int status, struct nx_str data);
+void nx_request_retry_after(struct nx_request *r, int status); /* the header, where one belongs */
 bool nx_request_gone(const struct nx_request *r, struct nx_error *err);
 enum nx_code nx_step_resolve_source(struct nx_request *r, struct nx_str id_or_name);
 /* As resolve_source, and the source can be asked: its driver is built in, it is not inactive. */
 enum nx_code nx_step_resolve(struct nx_request *r, struct nx_str id_or_name);
 enum nx_code nx_step_validate(struct nx_request *r);
+/* Layer A past the cache, which keeps no names of tables; sets r->verdict and, refused, r->err. */
+enum nx_code nx_step_judge(struct nx_request *r);
 /* Opens the stream of the judged statement on the job's connection, with one safe retry. */
 enum nx_code nx_step_run(struct nx_request *r);
 enum nx_code nx_run_retrying(struct nx_request *r,
@@ -160,6 +185,10 @@ enum nx_coding nx_accept_coding(struct nx_str accept);
 
 /* body.c */
 enum nx_code nx_body_parse(struct nx_request *r);
+/* An object whose members `body` lists in fields.def; into r->args, or only checked where an action reads
+ * them itself. */
+enum nx_code nx_body_members(struct nx_request *r, enum nx_body body, const struct nx_json *object);
+bool nx_body_is_json(struct nx_str content_type);
 struct nx_str nx_query_param(const struct nx_request *r, const char *name); /* ptr NULL: absent */
 enum nx_code nx_query_param_u32(const struct nx_request *r, const char *name, uint32_t fallback,
 				uint32_t max, uint32_t *ret, struct nx_error *err);

@@ -1,4 +1,5 @@
 #include "gate/api/api.h"
+#include "gate/api/mcp.h"
 
 /* GET and DELETE on the same path are two rows. `act` NULL: the plain query path of steps.c. */
 #define nx_act_query NULL
@@ -15,7 +16,8 @@ const struct nx_route nx_routes[] = {
 	  NX_BODY_##body,                                              \
 	  params,                                                      \
 	  summary,                                                     \
-	  nx_act_##id },
+	  nx_act_##id,                                                 \
+	  NX_BODY_##body == NX_BODY_MCP ? &nx_mcp_entrance : NULL },
 #include "gate/routes.def"
 #undef NX_ROUTE
 };

@@ -535,7 +535,8 @@ static enum nx_code wait_for(struct nx_schemas *s, struct entry *e, struct nx_re
 }
 
 static enum nx_code ask(struct nx_schemas *s, struct entry *e, struct nx_request *r,
-			enum nx_schema_need need, struct nx_schema_view *ret, struct nx_error *err)
+			enum nx_schema_need need, int64_t until, struct nx_schema_view *ret,
+			struct nx_error *err)
 {
 	int64_t asked = nx_now();
 	struct nx_error quiet;
@@ -561,14 +562,15 @@ static enum nx_code ask(struct nx_schemas *s, struct entry *e, struct nx_request
 		if (!e->loading)
 			c = start_load(s, e, r->source, err);
 		if (!c)
-			c = wait_for(s, e, r, err);
+			c = nx_now() < until ? wait_for(s, e, r, err)
+					     : nx_fail(err, NX_E_NOT_FOUND, "Not loaded yet.");
 		if (c)
 			return c;
 	}
 }
 
 enum nx_code nx_schemas_get(struct nx_schemas *s, struct nx_request *r, enum nx_schema_need need,
-			    struct nx_schema_view *ret, struct nx_error *err)
+			    int64_t until, struct nx_schema_view *ret, struct nx_error *err)
 {
 	const struct nx_data_source *ds = r->source;
 	if (!ds->driver || !(ds->driver->caps & NX_CAP_CATALOG))
@@ -584,7 +586,7 @@ enum nx_code nx_schemas_get(struct nx_schemas *s, struct nx_request *r, enum nx_
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	}
 	e->waiting++;
-	enum nx_code c = ask(s, e, r, need, ret, err);
+	enum nx_code c = ask(s, e, r, need, until, ret, err);
 	e->waiting--;
 	bool gone = e->forgotten && !e->loading && !e->waiting;
 	pthread_mutex_unlock(&s->lock);

@@ -41,11 +41,11 @@ struct nx_schema_view {
 	bool fresh, loading;
 };
 
-/* For r->source. Waits at most until the request's deadline or cancel. NOT_IMPLEMENTED: this driver has
- * no catalog. */
+/* For r->source. Waits at most until `until` (NX_NEVER: the request's own deadline), or until the request
+ * is cancelled; NOT_FOUND: it was not loaded by then. NOT_IMPLEMENTED: this driver has no catalog. */
 NX_NODISCARD enum nx_code nx_schemas_get(struct nx_schemas *s, struct nx_request *r,
-					 enum nx_schema_need need, struct nx_schema_view *ret,
-					 struct nx_error *err);
+					 enum nx_schema_need need, int64_t until,
+					 struct nx_schema_view *ret, struct nx_error *err);
 
 /* Now and then: drops what belongs to sources that are gone or changed. */
 void nx_schemas_sweep(struct nx_schemas *s);

@@ -89,7 +89,7 @@ static enum nx_code step_parse(struct nx_request *r)
 		if (!match(nx_routes[i].path, path, r->path))
 			continue;
 		if (nx_routes[i].method == m) {
-			r->route = &nx_routes[i];
+			r->route = r->entry = &nx_routes[i];
 			nx_request_trace_begin(r);
 			return NX_OK;
 		}
@@ -114,8 +114,11 @@ static enum nx_code step_authenticate(struct nx_request *r)
 {
 	if (r->route->right == NX_RIGHT_NONE)
 		return NX_OK;
+	const struct nx_entrance *in = r->route->entrance;
 	r->mark[NX_STEP_AUTHENTICATE] = nx_now();
 	enum nx_code c = nx_guard_arrive(r);
+	if (!c && in)
+		c = in->enter(r);
 	if (c)
 		return c;
 	c = nx_auth_check(r->gw->auth, nx_http_get_header(r->x, "Authorization"),
@@ -126,7 +129,8 @@ static enum nx_code step_authenticate(struct nx_request *r)
 		c = nx_guard_known(r);
 	if (c) {
 		if (c == NX_E_UNAUTHENTICATED || c == NX_E_TOKEN_EXPIRED)
-			nx_http_add_header(r->x, "WWW-Authenticate", NX_STR("Bearer"));
+			nx_http_add_header(r->x, "WWW-Authenticate",
+					   in ? in->challenge(r) : NX_STR("Bearer"));
 		return c;
 	}
 	if (!nx_principal_may(&r->who, (enum nx_right)r->route->right))
@@ -261,6 +265,11 @@ static enum nx_code judge(struct nx_request *r, const char *placeholder)
 }
 #endif
 
+enum nx_code nx_step_judge(struct nx_request *r)
+{
+	return judge(r, r->source->driver ? r->source->driver->placeholder : "?");
+}
+
 enum nx_code nx_step_validate(struct nx_request *r)
 {
 	if (!r->args.sql.ptr)
@@ -342,6 +351,7 @@ static enum nx_code step_route(struct nx_request *r)
 	r->job.owner = r->who.id;
 	r->job.principal = r->who.name;
 	r->job.sql = r->args.sql;
+	r->job.mark = r->cancel_mark;
 	enum nx_code c = nx_guard_enter(r);
 	return c ? c : lend(r, run_query, r->source);
 }
@@ -371,7 +381,7 @@ void nx_request_query(struct nx_request *r, struct nx_query *ret)
 		.nparams = r->args.nparams,
 		.limits = { .skip_rows = r->args.offset,
 			    .max_rows = most,
-			    .batch_rows = 4096,
+			    .batch_rows = r->args.max_bytes ? 256 : 4096,
 			    .batch_bytes = 512 * 1024 },
 		.encoding = r->args.encoding,
 		.pure = r->verdict.pure,
@@ -523,14 +533,19 @@ void nx_request_data(struct nx_request *r, int status, struct nx_str data)
 	nx_buf_done(&b);
 }
 
+void nx_request_retry_after(struct nx_request *r, int status)
+{
+	if (status != 503 && status != 429)
+		return;
+	char seconds[16];
+	(void)snprintf(seconds, sizeof(seconds), "%u", r->retry_s ? r->retry_s : 1);
+	nx_http_add_header(r->x, "Retry-After", nx_str(seconds));
+}
+
 static void reply_error(struct nx_request *r)
 {
 	int status = nx_code_http(r->err.code);
-	if (status == 503 || status == 429) {
-		char seconds[16];
-		(void)snprintf(seconds, sizeof(seconds), "%u", r->retry_s ? r->retry_s : 1);
-		nx_http_add_header(r->x, "Retry-After", nx_str(seconds));
-	}
+	nx_request_retry_after(r, status);
 	struct nx_buf b;
 	nx_buf_init(&b, 16384);
 	nx_buf_puts(&b, "{\"success\":false,\"error\":");
@@ -560,9 +575,12 @@ void nx_finish_answer(struct nx_request *r, enum nx_code c)
 	if (r->route && r->route->kind == NX_ROUTE_QUERY && r->args.sql.ptr)
 		learn(r, c);
 	nx_guard_left(r);
-	if (c && !nx_http_began(r->x))
-		reply_error(r);
-	else if (r->answer.ptr)
+	if (c && !nx_http_began(r->x)) {
+		if (r->route && r->route->entrance)
+			r->route->entrance->fail(r);
+		else
+			reply_error(r);
+	} else if (r->answer.ptr)
 		nx_http_reply(r->x, 200, r->answer_type, r->answer);
 	nx_compressor_free(r->compressor);
 	nx_buf_done(&r->packed);
@@ -616,17 +634,24 @@ static void run_work(struct nx_job *j)
 	struct nx_request *r =
 		(struct nx_request *)(void *)((char *)j - offsetof(struct nx_request, job));
 	struct nx_error gone;
-	enum nx_code c;
+	enum nx_code c = NX_OK;
 	nx_log_scope(r->correlation);
 	if (nx_request_gone(r, &gone)) {
 		r->err = gone;
 		c = gone.code;
-	} else if (!r->who.name[0] && r->route->right != NX_RIGHT_NONE && (c = wait_for_keys(r))) {
-		/* not known who it is */
+	} else if (!r->who.name[0] && r->route->right != NX_RIGHT_NONE) {
+		c = wait_for_keys(r);
+	}
+	if (!c && r->route->entrance && !r->mcp)
+		c = r->route->entrance->pick(r);
+	if (c) {
+		/* answered below */
 	} else if (r->route->kind == NX_ROUTE_QUERY) {
 		/* a large body: prepare here, then stand in the source's queue */
 		nx_job_end(j, NX_CONN_CLEAN);
 		atomic_store(&j->state, NX_JOB_RECEIVED);
+		if (!j->id[0])
+			nx_uuid(j->id);
 		c = prepare(r);
 		if (!c) {
 			nx_log_scope(NULL);
@@ -670,6 +695,8 @@ static enum nx_http_take handle(struct nx_http_exchange *x, void *ctx)
 		c = step_authenticate(r); /* they may have come in this moment */
 	if (!c)
 		r->mark[NX_STEP_RESOLVE] = nx_now();
+	if (!c && !later && r->route->entrance && r->http->body.len <= LOOP_BODY)
+		c = r->route->entrance->pick(r);
 	if (!c && !later && r->route->kind == NX_ROUTE_LOOP) {
 		c = step_body(r);
 		if (!c)

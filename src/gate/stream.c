@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gate/guard.h"
 #include "gate/request.h"
+#include "sql/columns.h"
 #include "stats/metrics.h"
 
 /* What is collected before it is written: large enough for few system calls, small enough to stay in
@@ -67,6 +68,7 @@ void nx_request_meta(const struct nx_request *r, const struct nx_error *err,
 		     struct nx_result_meta *ret, char timestamp[25])
 {
 	nx_iso_time(nx_wall_us(), timestamp);
+	bool agent = r->args.encoding.format == NX_FORMAT_AGENT;
 	*ret = (struct nx_result_meta){
 		.row_count = r->rows,
 		.elapsed_ms = (uint64_t)((nx_now() - r->started) / NX_MS),
@@ -76,9 +78,12 @@ void nx_request_meta(const struct nx_request *r, const struct nx_error *err,
 		.has_more = r->has_more,
 		.truncated = r->truncated,
 		.next_uri = r->next_uri,
+		.next_offset = r->has_more ? r->args.offset + r->rows : 0,
 		.correlation_id = nx_str(r->correlation),
 		.timestamp = nx_str(timestamp),
 		.error = err,
+		.unordered = agent && r->has_more &&
+			     !nx_sql_ordered(r->source->type->dialect, r->args.sql, r->arena),
 	};
 }
 
@@ -88,6 +93,30 @@ struct pump {
 	uint64_t max_bytes;
 	bool done;
 };
+
+/* A door's byte limit holds to the row: of the `rows` encoded from `before` on those beyond it go, but the
+ * first row of all stays; how many are kept. The format puts a line end between rows and nowhere else. */
+static uint64_t fit_rows(struct nx_request *r, struct pump *p, size_t before, uint64_t rows)
+{
+	struct nx_buf *b = r->out;
+	uint64_t most = r->args.max_bytes;
+	size_t room = most > r->bytes ? (size_t)(most - r->bytes) : 0;
+	if (!most || b->len - before <= room)
+		return rows;
+	uint64_t kept = 0;
+	for (size_t at = before; at < b->len; kept++) {
+		size_t from = at + (b->data[at] == ',' ? 2 : 0);
+		const char *nl = memchr(b->data + from, '\n', b->len - from);
+		size_t next = nl ? (size_t)(nl - b->data) - 1 : b->len; /* at the comma */
+		if (next - before > room && r->rows + kept > 0) {
+			b->len = at;
+			p->done = r->has_more = true;
+			return kept;
+		}
+		at = next;
+	}
+	return rows;
+}
 
 /* The part of a batch that is wanted, encoded. */
 static enum nx_code take_batch(struct nx_request *r, struct pump *p, const struct nx_batch *b)
@@ -112,7 +141,7 @@ static enum nx_code take_batch(struct nx_request *r, struct pump *p, const struc
 		return c;
 	}
 	p->left -= n;
-	r->rows += n;
+	r->rows += fit_rows(r, p, before, n);
 	r->bytes += r->out->len - before;
 	atomic_store_explicit(&r->job.rows, r->rows, memory_order_relaxed);
 	return NX_OK;
@@ -127,8 +156,8 @@ static enum nx_code take_bytes(struct nx_request *r, struct pump *p, const struc
 		r->out->len = before;
 		return nx_fail(&r->err, NX_E_RESULT_TOO_LARGE, "A row is too large to encode.");
 	}
-	r->rows += y->rows;
-	r->bytes += y->data.len;
+	r->rows += fit_rows(r, p, before, y->rows);
+	r->bytes += r->out->len - before;
 	atomic_store_explicit(&r->job.rows, r->rows, memory_order_relaxed);
 	return NX_OK;
 }
@@ -182,6 +211,8 @@ static enum nx_code pump_rows(struct nx_request *r, struct pump *p)
 			return c;
 		if (p->done)
 			break;
+		if (r->route->entrance)
+			continue; /* bounded, and wrapped as a whole */
 		bool slow = !first && nx_now() - pushed > LINGER;
 		if (slow || (first ? !small : r->out->len >= CHUNK)) {
 			c = push(r, first || slow ? NX_FLUSH_SYNC : NX_FLUSH_NO);
@@ -219,6 +250,12 @@ static enum nx_code put_tail(struct nx_request *r, struct nx_encoder *enc, enum 
  * nothing else to do than to give the connection and itself back. */
 static enum nx_code answer_whole(struct nx_request *r)
 {
+	if (r->route->entrance) {
+		enum nx_code c = r->route->entrance->answer(r);
+		if (!c)
+			begin(r);
+		return c;
+	}
 	r->answer = nx_buf_str(r->out);
 	r->answer_type = nx_formats[r->args.encoding.format].content_type;
 	if (r->compressor) {

@@ -222,3 +222,25 @@ enum nx_code nx_sql_columns(enum nx_dialect d, struct nx_str sql, const struct n
 	*ret_n = s->nuse;
 	return NX_OK;
 }
+
+bool nx_sql_ordered(enum nx_dialect d, struct nx_str sql, struct nx_arena *a)
+{
+	struct scan *s = nx_arena_zalloc(a, sizeof(*s));
+	struct nx_error unused;
+	if (!s)
+		return false;
+	s->w.row = nx_dialect_row(d);
+	s->w.sql = sql;
+	s->w.arena = a;
+	if (read_tokens(s, &unused))
+		return false;
+	uint32_t depth = 0;
+	for (uint32_t i = 0; i < s->w.n; i++) {
+		depth += nx_walk_is_op(&s->w, i, '(');
+		depth -= depth && nx_walk_is_op(&s->w, i, ')');
+		if (!depth && nx_walk_is_word(&s->w, i, NX_W_ORDER) &&
+		    nx_walk_is_word(&s->w, i + 1, NX_W_BY))
+			return true;
+	}
+	return false;
+}

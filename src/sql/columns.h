@@ -23,4 +23,8 @@ NX_NODISCARD enum nx_code nx_sql_columns(enum nx_dialect d, struct nx_str sql,
 					 struct nx_column_use **ret, uint32_t *ret_n,
 					 struct nx_error *err);
 
+/* Does the statement say the order of its rows: an ORDER BY outside of all parentheses? False also when
+ * it cannot be told. */
+bool nx_sql_ordered(enum nx_dialect d, struct nx_str sql, struct nx_arena *a);
+
 #endif

@@ -30,7 +30,7 @@ struct head {
 	uint32_t sql_len;
 	int64_t wall_us;
 	uint64_t rows, bytes, elapsed_us;
-	const char *event, *action, *role;
+	const char *event, *action, *role, *door;
 	enum nx_code code;
 	unsigned layers;
 	uint8_t len[TEXTS];
@@ -115,6 +115,7 @@ enum nx_code nx_audit_add(struct nx_audit *a, const struct nx_audit_event *e, ui
 			  .event = e->event,
 			  .action = e->action,
 			  .role = e->role,
+			  .door = e->door,
 			  .code = e->code,
 			  .layers = e->layers };
 	char hex[NX_AUDIT_HEX + 1];
@@ -238,6 +239,8 @@ static void put_record(struct nx_audit *a, const char *at)
 	put_word(b, "outcome", outcome(h.code));
 	if (h.code)
 		put_word(b, "code", nx_code_name(h.code));
+	if (h.door)
+		put_word(b, "door", h.door);
 	if (h.role)
 		put_word(b, "role", h.role);
 	for (int i = 0; i < TEXTS; i++) {

@@ -28,6 +28,7 @@ enum nx_audit_layer { NX_AUDIT_SHAPE = 1, NX_AUDIT_SERVER = 2, NX_AUDIT_DESCRIBE
 /* All slices are copied; texts but `sql` are cut at 255 bytes. Empty ones are left out. */
 struct nx_audit_event {
 	const char *event, *action, *role; /* literals: copied as pointers; role may be NULL */
+	const char *door; /* literal; NULL: the REST API */
 	struct nx_str principal, client, source_id, source, target, query_id, correlation_id, sql;
 	enum nx_code code;
 	unsigned layers;       /* enum nx_audit_layer: what stood between the statement and a write */

@@ -68,6 +68,12 @@ def the_database_restricts_rows_and_columns():
         eq(status, ask(g, who, "SELECT 1", name).status)
     # the schema is what that login sees; listings show what was granted
     eq(["hr"], [s["name"] for s in g.get("/api/v1/datasources", headers=bearer("ann")).data["dataSources"]])
+    def columns(who):
+        r = g.get("/api/v1/datasources/hr/schema?table=nx_staff", headers=bearer(who))
+        eq(200, r.status, r)
+        return r.text
+    check("salary" in columns("boss"), "the wide login sees the column", columns("boss"))
+    check("team" in columns("ann") and "salary" not in columns("ann"), "the narrow one does not", columns("ann"))
     # a cursor stays on its login, and ends with the grant
     r = g.post("/api/v1/fetch", {"dataSource": "hr", "sql": "SELECT id FROM nx_staff ORDER BY id", "batchSize": 2},
                headers=bearer("ann"))

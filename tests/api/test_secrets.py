@@ -139,6 +139,11 @@ def none_in(where, data):
     check(not found, f"{where} holds {[shared['fields'].get(f, f) for f in found[:3]]}")
 
 
+def gets():
+    with open(os.path.join(ROOT, "src/gate/routes.def"), encoding="utf-8") as f:
+        return re.findall(r'NX_ROUTE\(\w+,\s*GET,\s*"([^"]+)"', f.read())
+
+
 def files(folder):
     for at, _, names in os.walk(folder):
         for name in names:
@@ -183,8 +188,14 @@ def shown_changed_tested_and_broken():
         g.get(f"/api/v1/datasources/{sid}/status")
         g.call("PUT", "/api/v1/datasources/" + sid,
                {"name": shown["name"], "type": kind, "config": shown["config"], "description": "masked"})
-        for path in ("versions", "schema", "grants"):
-            g.call("GET", f"/api/v1/datasources/{sid}/{path}")
+        for path in gets():
+            g.get(re.sub(r"{\w+}", sid, path), api=False)
+        g.post("/api/v1/datasources/test-query", {"source": {"type": kind, "config": config}, "sql": "SELECT 1"})
+        g.post("/api/v1/datasources/test-query", {"type": kind, "config": config, "sql": "SELECT 1"})
+        g.post(f"/api/v1/datasources/{sid}/rollback", {"version": 1})
+        whole = {"sources": [{"name": "secret " + kind, "type": kind, "config": config}]}
+        for dry in ("?dryRun=true", ""):
+            g.post("/api/v1/datasources/import" + dry, whole, timeout=40)
         for what in ("test", "activate"):
             g.post(f"/api/v1/datasources/{sid}/{what}")
         g.query("secret " + kind, "SELECT 1")
@@ -236,8 +247,7 @@ def in_token_mode_nothing_else_is_told():
 @case
 def no_answer_holds_a_mark():
     g = gw()
-    for path in ("/api/v1/datasources", "/api/v1/stats", "/metrics", "/openapi.json", "/api/v1/keys", "/health",
-                 "/api/v1/queries", "/api/v1/query/history", "/api/v1/drivers"):
+    for path in gets():
         g.get(path, api=False)
     for where, body in shared["bodies"]:
         none_in(where, body)

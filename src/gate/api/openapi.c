@@ -13,6 +13,7 @@ static const char *const body_names[] = {
 	[NX_BODY_ROLLBACK] = "RollbackRequest",
 	[NX_BODY_TEST_QUERY] = "TestQueryRequest",
 	[NX_BODY_SOURCES] = "SourcesRequest",
+	[NX_BODY_MCP] = "McpMessage",
 };
 
 static void put_json_type(struct nx_buf *b, const struct nx_field_spec *f)
@@ -108,6 +109,10 @@ static void put_schemas(struct nx_buf *b)
 		b, ",\"SourcesRequest\":{\"type\":\"object\",\"properties\":{\"sources\":{\"type\":"
 		   "\"array\",\"items\":{\"$ref\":\"#/components/schemas/DataSourceRequest\"}}},"
 		   "\"required\":[\"sources\"]}");
+	nx_buf_puts(
+		b, ",\"McpMessage\":{\"type\":\"object\",\"required\":[\"jsonrpc\"],"
+		   "\"properties\":{\"jsonrpc\":{\"type\":\"string\",\"enum\":[\"2.0\"]},\"id\":{},"
+		   "\"method\":{\"type\":\"string\"},\"params\":{\"type\":\"object\"}}}");
 	nx_buf_puts(b, ",\"Error\":{\"type\":\"object\",\"properties\":{"
 		       "\"success\":{\"type\":\"boolean\",\"enum\":[false]},\"error\":{\"type\":"
 		       "\"object\","
@@ -162,7 +167,7 @@ static void put_responses(struct nx_buf *b, const struct nx_route *t)
 	nx_buf_printf(b, ",\"responses\":{\"%s\":{\"description\":\"Done.\"", ok);
 	if (strcmp(t->id, "query") == 0) {
 		nx_buf_puts(b, ",\"content\":{");
-		for (int f = 0; f < NX_FORMAT_COUNT; f++)
+		for (int f = 0; f < NX_FORMAT_OPEN; f++)
 			nx_buf_printf(b, "%s\"%s\":{\"schema\":{}}", f ? "," : "",
 				      nx_formats[f].content_type);
 		nx_buf_putc(b, '}');
@@ -172,13 +177,21 @@ static void put_responses(struct nx_buf *b, const struct nx_route *t)
 		nx_buf_puts(
 			b,
 			",\"content\":{\"application/yaml\":{\"schema\":{\"type\":\"string\"}}}");
-	} else if (strcmp(t->id, "openapi") == 0) {
+	} else if (strncmp(t->id, "oauth_", 6) == 0 || strcmp(t->id, "openapi") == 0) {
 		nx_buf_puts(
 			b,
 			",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\"}}}");
-	} else if (t->method != NX_HTTP_DELETE) {
+	} else if (t->method != NX_HTTP_DELETE && !t->entrance) {
 		nx_buf_puts(b, ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
 			       "\"#/components/schemas/Envelope\"}}}");
+	}
+	if (t->entrance) {
+		nx_buf_puts(b, ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
+			       "\"#/components/schemas/McpMessage\"}}}},\"202\":{\"description\":"
+			       "\"A notification was taken.\"},\"default\":{\"description\":"
+			       "\"An error.\",\"content\":{\"application/json\":{\"schema\":{"
+			       "\"$ref\":\"#/components/schemas/McpMessage\"}}}}}");
+		return;
 	}
 	nx_buf_puts(
 		b, "},\"default\":{\"description\":\"An error.\",\"content\":{\"application/json\":"

@@ -210,8 +210,8 @@ enum nx_code nx_act_source_schema(struct nx_request *r)
 		c = read_filter(r, &f);
 	struct nx_schema_view v;
 	if (!c)
-		c = nx_schemas_get(r->gw->schemas, r, f.refresh ? NX_SCHEMA_NEW : NX_SCHEMA_USE, &v,
-				   &r->err);
+		c = nx_schemas_get(r->gw->schemas, r, f.refresh ? NX_SCHEMA_NEW : NX_SCHEMA_USE,
+				   NX_NEVER, &v, &r->err);
 	if (c)
 		return c;
 	c = reply(r, &f, &v);
