@@ -50,6 +50,12 @@ def send(method, path, headers, **ids):
     return gw().call(method, path, body, headers=headers, api=not path.startswith("/mcp"))
 
 
+def code(r):
+    """The error code, also of a door that wraps it in its own protocol's error."""
+    error = r.json.get("error") or {}
+    return error.get("data", {}).get("code") if r.path == "/mcp" else error.get("code")
+
+
 def sweep(headers, allowed, what):
     """`allowed` is a set of rights; the others are refused with 403."""
     for method, path, right in routes():
@@ -57,7 +63,7 @@ def sweep(headers, allowed, what):
         if right == "NONE" or right in allowed:
             check(r.status not in (401, 403), f"{what} may {method} {path}", r)
         else:
-            eq((403, "FORBIDDEN"), (r.status, r.code), f"{what}: {method} {path}", r)
+            eq((403, "FORBIDDEN"), (r.status, code(r)), f"{what}: {method} {path}", r)
 
 
 def rights_of(role):
@@ -96,13 +102,13 @@ def without_good_credentials():
         "an unknown key": ({"X-API-Key": "nxk_00000000_" + "0" * 64}, "UNAUTHENTICATED"),
         "both": ({**bearer("root", "admin"), "X-API-Key": key}, "UNAUTHENTICATED"),
     }
-    for what, (headers, code) in bad.items():
+    for what, (headers, want) in bad.items():
         for method, path, right in routes():
             r = send(method, path, headers)
             if right == "NONE":
                 check(r.status != 401, f"{method} {path} is open", r)
             else:
-                eq((401, code), (r.status, r.code), f"{what}: {method} {path}", r)
+                eq((401, want), (r.status, code(r)), f"{what}: {method} {path}", r)
                 check(r.header("WWW-Authenticate"), "WWW-Authenticate", r.headers)
 
 
@@ -119,6 +125,22 @@ def each_scope():
         for scope, right in SCOPES.items():
             sweep(issue(role, scopes=[scope]), rights_of(role) & {right}, f"{role} for {scope}")
     sweep(issue("admin", scopes=sorted(SCOPES)), rights_of("admin") - {"EDIT_KEYS"}, "admin with all scopes")
+
+
+@case
+def tools_have_rights_of_their_own():
+    """The tools of /mcp that tell of sources want what the pages that tell of sources want."""
+    def tool(who, name, **arguments):
+        r = gw().post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "name": name, "arguments": arguments}}, headers={**who, "Accept": "application/json, text/event-stream"},
+                      api=False)
+        return code(r) if "error" in r.json else None
+    only_query = issue("analyst", scopes=["query"])
+    eq(None, tool(only_query, "query", source="lite", sql="SELECT 1"))
+    eq("FORBIDDEN", tool(only_query, "search_schema"))
+    eq("FORBIDDEN", tool(only_query, "describe", source="lite", table="t"))
+    both = issue("analyst", scopes=["query", "sources"])
+    eq([None, None], [tool(both, "search_schema"), tool(both, "describe", source="lite", table="t")])
 
 
 @case

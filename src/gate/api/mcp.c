@@ -460,6 +460,10 @@ static enum nx_code pick_tool(struct nx_request *r)
 		if (m->arguments->kind != NX_JSON_OBJECT)
 			return nx_mcp_refuse(r, INVALID_PARAMS, 200, NX_E_BAD_VALUE,
 					     "arguments must be an object.");
+		/* scopes may leave out what the entrance does not ask for */
+		if (!nx_principal_may(&r->who, (enum nx_right)nx_mcp_tools[i].route.right))
+			return nx_mcp_refuse(r, INVALID_REQUEST, 403, NX_E_FORBIDDEN,
+					     "This token or key has no right to this tool.");
 		m->tool = &nx_mcp_tools[i];
 		r->route = &m->tool->route;
 		r->cancel_mark = mark_of(m->id);
@@ -501,7 +505,7 @@ static enum nx_code pick(struct nx_request *r)
 		c = check_version(r);
 	if (!c)
 		c = pick_method(r);
-	r->unrecorded = !r->mcp->tool;
+	r->unrecorded = !r->mcp->tool && c != NX_E_FORBIDDEN;
 	return c;
 }
 
