@@ -253,31 +253,45 @@ bool nx_guard_sees(struct nx_request *r, const struct nx_data_source *s)
 	return granted(r, s, &unused);
 }
 
-static enum nx_code no_source(struct nx_request *r)
+/* Its own grants are for those who ask for it by name. Gone: closed, never the wider login. */
+static const struct nx_data_source *stand_in(struct nx_request *r, const struct nx_data_source *s,
+					     const char *use)
 {
-	nx_data_source_unref(r->source);
-	r->source = NULL;
-	return nx_fail(&r->err, NX_E_SOURCE_NOT_FOUND, "No such data source.");
+	const struct nx_data_source *instead;
+	struct nx_error err;
+	if (nx_catalog_get(r->gw->catalog, nx_str(use), &instead, &err) == NX_OK)
+		return instead;
+	nx_log(NX_LOG_WARN, "grants",
+	       "the source %s, which a grant of " NX_STR_FMT " uses, does not exist", use,
+	       NX_STR_ARG(s->name));
+	return NULL;
+}
+
+const struct nx_data_source *nx_guard_serving(struct nx_request *r, const struct nx_data_source *s)
+{
+	struct nx_grant_limits l;
+	if (!granted(r, s, &l))
+		return NULL;
+	if (l.use[0])
+		return stand_in(r, s, l.use);
+	nx_data_source_ref(s);
+	return s;
 }
 
 enum nx_code nx_guard_source(struct nx_request *r)
 {
-	const struct nx_data_source *instead;
-	struct nx_error err;
-	if (!granted(r, r->source, &r->granted))
-		return no_source(r);
-	if (!r->granted.use[0])
+	bool ok = granted(r, r->source, &r->granted);
+	if (ok && !r->granted.use[0])
 		return NX_OK;
-	/* its own grants are for those who ask for it by name. Gone: closed, never the wider login */
-	if (nx_catalog_get(r->gw->catalog, nx_str(r->granted.use), &instead, &err)) {
-		nx_log(NX_LOG_WARN, "grants",
-		       "the source %s, which a grant of " NX_STR_FMT " uses, does not exist",
-		       r->granted.use, NX_STR_ARG(r->source->name));
-		return no_source(r);
+	const struct nx_data_source *instead = ok ? stand_in(r, r->source, r->granted.use) : NULL;
+	if (instead) {
+		r->asked = r->source;
+		r->source = instead;
+		return NX_OK;
 	}
-	r->asked = r->source;
-	r->source = instead;
-	return NX_OK;
+	nx_data_source_unref(r->source);
+	r->source = NULL;
+	return nx_fail(&r->err, NX_E_SOURCE_NOT_FOUND, "No such data source.");
 }
 
 /* ---- how many at once ---- */

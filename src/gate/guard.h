@@ -34,6 +34,9 @@ NX_NODISCARD enum nx_code nx_guard_known(struct nx_request *r);
  * does not exist. */
 NX_NODISCARD enum nx_code nx_guard_source(struct nx_request *r);
 bool nx_guard_sees(struct nx_request *r, const struct nx_data_source *s);
+/* What the caller is served by when it asks for `s`: itself or the one that stands in, referenced; NULL: it may
+ * not see it. For listings that tell more than names. */
+const struct nx_data_source *nx_guard_serving(struct nx_request *r, const struct nx_data_source *s);
 /* r is about to be submitted: counts it as under way, or TOO_MANY_QUERIES. Given back by nx_guard_left, which
  * is fine for requests that do not count. */
 NX_NODISCARD enum nx_code nx_guard_enter(struct nx_request *r);

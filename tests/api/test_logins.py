@@ -74,6 +74,21 @@ def the_database_restricts_rows_and_columns():
         return r.text
     check("salary" in columns("boss"), "the wide login sees the column", columns("boss"))
     check("team" in columns("ann") and "salary" not in columns("ann"), "the narrow one does not", columns("ann"))
+    # and so do the tools for agents, whichever way they are asked
+    def tool(who, name, **arguments):
+        r = g.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "name": name, "arguments": arguments}}, headers={**bearer(who), "Accept": "application/json"}, api=False)
+        eq(200, r.status, r)
+        return r.text
+    for name, arguments in (("search_schema", {"query": "staff"}), ("search_schema", {"query": "salary"}),
+                            ("search_schema", {"source": "hr", "query": "staff"}),
+                            ("describe", {"source": "hr", "table": "nx_staff"})):
+        text = tool("ann", name, **arguments)
+        check('"salary' not in text.replace("\\", "") and "analysts" not in text, name, arguments, text)
+        if arguments.get("query") != "salary":
+            check("nx_staff" in text, name, arguments, text)
+    check("salary" in tool("boss", "describe", source="hr", table="nx_staff"), "the wide login sees it")
+    check("analysts" not in tool("ann", "search_schema"), "listed as what was granted")
     # a cursor stays on its login, and ends with the grant
     r = g.post("/api/v1/fetch", {"dataSource": "hr", "sql": "SELECT id FROM nx_staff ORDER BY id", "batchSize": 2},
                headers=bearer("ann"))

@@ -100,7 +100,8 @@ void nx_mcp_put_tools(struct nx_buf *b)
 
 struct searched {
 	struct nx_request *r;
-	const struct nx_data_source *at[MOST_SOURCES]; /* referenced */
+	const struct nx_data_source *at[MOST_SOURCES]; /* what serves the caller; referenced */
+	struct nx_str name[MOST_SOURCES]; /* as the caller knows it */
 	uint32_t n;
 	bool more;
 };
@@ -108,14 +109,17 @@ struct searched {
 static void take_source(const struct nx_data_source *s, void *arg)
 {
 	struct searched *w = arg;
-	if (!s->driver || s->status == NX_SOURCE_INACTIVE || !nx_guard_sees(w->r, s))
-		return;
-	if (w->n == MOST_SOURCES) {
-		w->more = true;
+	const struct nx_data_source *serving = nx_guard_serving(w->r, s);
+	struct nx_str name = serving ? nx_arena_str(w->r->arena, s->name) : NX_STR("");
+	bool usable = serving && serving->driver && serving->status != NX_SOURCE_INACTIVE;
+	w->more |= usable && w->n == MOST_SOURCES;
+	if (!usable || !name.ptr || w->n == MOST_SOURCES) {
+		if (serving)
+			nx_data_source_unref(serving);
 		return;
 	}
-	nx_data_source_ref(s);
-	w->at[w->n++] = s;
+	w->name[w->n] = name;
+	w->at[w->n++] = serving;
 }
 
 static void put_or_null(struct nx_buf *b, struct nx_str s)
@@ -135,7 +139,7 @@ static enum nx_code list_sources(struct nx_request *r, const struct searched *w)
 	for (uint32_t i = 0; i < w->n; i++) {
 		const struct nx_data_source *s = w->at[i];
 		nx_buf_puts(&b, i ? ",[" : "[");
-		nx_buf_put_json(&b, s->name);
+		nx_buf_put_json(&b, w->name[i]);
 		nx_buf_printf(&b, ",\"%s\",\"%s\",", s->type->name,
 			      nx_dialect_name(s->type->dialect));
 		put_or_null(&b, s->description);
@@ -211,12 +215,12 @@ static void put_matching(struct nx_buf *b, const struct nx_dbschema *s, const st
 	nx_buf_putc(b, ']');
 }
 
-static void put_hit(struct nx_buf *b, const struct nx_data_source *ds, const struct nx_dbschema *s,
+static void put_hit(struct nx_buf *b, struct nx_str source, const struct nx_dbschema *s,
 		    uint32_t table, struct nx_str words)
 {
 	const struct nx_db_table *t = &s->tables[table];
 	nx_buf_putc(b, '[');
-	nx_buf_put_json(b, ds->name);
+	nx_buf_put_json(b, source);
 	nx_buf_putc(b, ',');
 	put_table_name(b, t);
 	nx_buf_putc(b, ',');
@@ -261,7 +265,7 @@ static void put_found(struct nx_buf *b, const struct searched *w, const struct s
 	for (uint32_t i = 0; i < k->n; i++) {
 		if (i)
 			nx_buf_putc(b, ',');
-		put_hit(b, w->at[k->at[i].source], s->at[k->at[i].source], k->at[i].table, words);
+		put_hit(b, w->name[k->at[i].source], s->at[k->at[i].source], k->at[i].table, words);
 	}
 	nx_buf_puts(b, "]");
 	if (k->seen > k->n)
@@ -270,7 +274,7 @@ static void put_found(struct nx_buf *b, const struct searched *w, const struct s
 	for (uint32_t i = 0; i < w->n; i++)
 		if (!s->at[i]) { /* down, slow, or of a kind without a catalog */
 			nx_buf_puts(b, any ? "," : ",\"not_searched\":[");
-			nx_buf_put_json(b, w->at[i]->name);
+			nx_buf_put_json(b, w->name[i]);
 			any = true;
 		}
 	nx_buf_puts(b, any ? "]}" : "}");
@@ -322,9 +326,11 @@ enum nx_code nx_mcp_search(struct nx_request *r)
 	enum nx_code c = NX_OK;
 	if (only.len) {
 		c = nx_step_resolve(r, only);
-		if (!c)
+		if (!c) {
+			w->name[w->n] = r->asked ? r->asked->name : r->source->name;
 			w->at[w->n++] = r->source;
-		r->source = NULL; /* the list holds the reference */
+			r->source = NULL; /* the list holds the reference */
+		}
 	} else {
 		c = nx_catalog_list(r->gw->catalog, NX_STR(""), NX_STR(""), 0, UINT32_MAX, &total,
 				    take_source, w, &r->err);
@@ -391,7 +397,7 @@ static void put_description(struct nx_request *r, const struct nx_schema_view *v
 {
 	const struct nx_db_table *t = &v->schema->tables[table];
 	nx_buf_puts(b, "{\"source\":");
-	nx_buf_put_json(b, r->source->name);
+	nx_buf_put_json(b, r->asked ? r->asked->name : r->source->name);
 	nx_buf_printf(b,
 		      ",\"dialect\":\"%s\",\"table\":", nx_dialect_name(r->source->type->dialect));
 	put_table_name(b, t);

@@ -125,8 +125,12 @@ struct listing {
 static void note_id(const struct nx_data_source *s, void *arg)
 {
 	struct listing *l = arg;
-	if (l->nids < NX_COUNTOF(l->ids) && nx_guard_sees(l->r, s))
-		memcpy(l->ids[l->nids++], s->id, sizeof(l->ids[0]));
+	const struct nx_data_source *serving =
+		l->nids < NX_COUNTOF(l->ids) ? nx_guard_serving(l->r, s) : NULL;
+	if (!serving)
+		return;
+	memcpy(l->ids[l->nids++], serving->id, sizeof(l->ids[0]));
+	nx_data_source_unref(serving);
 }
 
 static void start_listing(struct listing *l, struct nx_request *r)
