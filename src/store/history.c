@@ -147,30 +147,52 @@ enum nx_code nx_store_history_add(struct nx_store *s, const struct nx_store_hist
 }
 
 struct listing {
-	struct nx_str principal;
+	nx_history_wants_fn *wants;
 	uint32_t offset, limit;
 	enum nx_code (*fn)(const struct nx_store_history *row, void *arg, struct nx_error *err);
 	void *arg;
 	struct nx_store_history *records; /* of one block */
+	struct nx_buf body;
+	int64_t last, n; /* of the block in body */
 };
 
-/* The block under the statement, newest record first. */
-static enum nx_code list_block(struct nx_store *s, struct nx_st *st, struct listing *l,
-			       struct nx_error *err)
+/* Copies the newest block before `l->last`. False: there is none, or it failed. */
+static bool next_block(struct nx_store *s, struct listing *l, int64_t *ret_first, enum nx_code *c,
+		       struct nx_error *err)
 {
-	int64_t last = nx_st_col_i64(st, 0), n = nx_st_col_i64(st, 1);
-	struct nx_str body = nx_st_col(st, 2);
-	if (n < 0 || n > MAX_BLOCK_RECORDS)
+	pthread_mutex_lock(&s->lock);
+	struct nx_st *st = nx_st(s, NX_ST_HISTORY_BEFORE);
+	nx_st_i64(st, 1, l->last);
+	bool any = nx_st_next(st, c, err);
+	if (any) {
+		l->last = nx_st_col_i64(st, 0);
+		l->n = nx_st_col_i64(st, 1);
+		nx_buf_clear(&l->body);
+		nx_buf_put_str(&l->body, nx_st_col(st, 2));
+		nx_st_end(st);
+	}
+	*ret_first = s->history_first;
+	pthread_mutex_unlock(&s->lock);
+	if (any && l->body.failed)
+		*c = nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	return any && !*c;
+}
+
+/* The block at hand, newest record first. */
+static enum nx_code list_block(struct listing *l, int64_t first, struct nx_error *err)
+{
+	struct nx_str body = nx_buf_str(&l->body);
+	if (l->n < 0 || l->n > MAX_BLOCK_RECORDS)
 		return nx_fail(err, NX_E_STORE_FAILED, "The query history is damaged.");
-	for (int64_t i = 0; i < n; i++)
+	for (int64_t i = 0; i < l->n; i++)
 		if (!take_record(&body, &l->records[i]))
 			return nx_fail(err, NX_E_STORE_FAILED, "The query history is damaged.");
-	for (int64_t i = n - 1; i >= 0 && l->limit > 0; i--) {
+	for (int64_t i = l->n - 1; i >= 0 && l->limit > 0; i--) {
 		const struct nx_store_history *r = &l->records[i];
 		/* trimming drops whole blocks: what is over in the oldest one does not count */
-		if (last - (n - 1 - i) < s->history_first)
+		if (l->last - (l->n - 1 - i) < first)
 			break;
-		if (l->principal.len && !nx_str_eq(l->principal, r->principal))
+		if (l->wants && !l->wants(r, l->arg))
 			continue;
 		if (l->offset > 0) {
 			l->offset--;
@@ -184,28 +206,27 @@ static enum nx_code list_block(struct nx_store *s, struct nx_st *st, struct list
 	return NX_OK;
 }
 
-enum nx_code nx_store_history_list(struct nx_store *s, struct nx_str principal, uint32_t offset,
+enum nx_code nx_store_history_list(struct nx_store *s, nx_history_wants_fn *wants, uint32_t offset,
 				   uint32_t limit,
 				   enum nx_code (*fn)(const struct nx_store_history *row, void *arg,
 						      struct nx_error *err),
 				   void *arg, struct nx_error *err)
 {
-	struct listing l = { principal, offset, limit,
-			     fn,	arg,	malloc(MAX_BLOCK_RECORDS * sizeof(*l.records)) };
+	struct listing l = { .wants = wants,
+			     .offset = offset,
+			     .limit = limit,
+			     .fn = fn,
+			     .arg = arg,
+			     .records = malloc(MAX_BLOCK_RECORDS * sizeof(*l.records)),
+			     .last = INT64_MAX };
 	if (!l.records)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
-	pthread_mutex_lock(&s->lock);
+	nx_buf_init(&l.body, (size_t)64 << 20);
 	enum nx_code c = NX_OK;
-	for (int64_t before = INT64_MAX; !c && l.limit > 0;) {
-		struct nx_st *st = nx_st(s, NX_ST_HISTORY_BEFORE);
-		nx_st_i64(st, 1, before);
-		if (!nx_st_next(st, &c, err))
-			break;
-		before = nx_st_col_i64(st, 0);
-		c = list_block(s, st, &l, err);
-		nx_st_end(st);
-	}
-	pthread_mutex_unlock(&s->lock);
+	int64_t first;
+	while (!c && l.limit > 0 && next_block(s, &l, &first, &c, err))
+		c = list_block(&l, first, err);
+	nx_buf_done(&l.body);
 	free(l.records);
 	return c;
 }

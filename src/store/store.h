@@ -115,7 +115,10 @@ NX_NODISCARD enum nx_code nx_store_setting_init(struct nx_store *s, const char *
 /* History: written in batches by one thread; old rows are dropped beyond `keep`. */
 NX_NODISCARD enum nx_code nx_store_history_add(struct nx_store *s, const struct nx_store_history *rows,
 					       uint32_t n, uint64_t keep, struct nx_error *err);
-NX_NODISCARD enum nx_code nx_store_history_list(struct nx_store *s, struct nx_str principal /* empty: all */,
+/* Newest first; offset and limit count those that `wants` takes (NULL: all). Both callbacks run without the
+ * store's lock: a search may read much. */
+typedef bool nx_history_wants_fn(const struct nx_store_history *row, void *arg);
+NX_NODISCARD enum nx_code nx_store_history_list(struct nx_store *s, nx_history_wants_fn *wants,
 	uint32_t offset, uint32_t limit,
 	enum nx_code (*fn)(const struct nx_store_history *row, void *arg, struct nx_error *err),
 	void *arg, struct nx_error *err);

@@ -237,6 +237,12 @@ static enum nx_code print(const struct nx_store_history *row, void *arg, struct 
 	return NX_OK;
 }
 
+static bool by_ann(const struct nx_store_history *row, void *arg)
+{
+	(void)arg;
+	return nx_str_is(row->principal, "ann");
+}
+
 static enum nx_code add_history(struct nx_store *s, const char *who, uint64_t first, uint32_t n,
 				uint64_t keep, struct nx_error *err)
 {
@@ -265,21 +271,21 @@ NX_TEST(history_is_newest_first_and_bounded)
 	NX_EQ_I(NX_OK, add_history(s, "ann", 0, 0, 10, &err)); /* none */
 	NX_EQ_I(NX_OK, add_history(s, "ann", UINT64_MAX - 9, 10, 30, &err));
 	NX_EQ_I(NX_OK, add_history(s, "bob", 100, 10, 30, &err));
-	NX_EQ_I(NX_OK, nx_store_history_list(s, NX_STR(""), 0, 3, print, NULL, &err));
+	NX_EQ_I(NX_OK, nx_store_history_list(s, NULL, 0, 3, print, NULL, &err));
 	NX_EQ_I(3, nprints);
 	NX_EQ_I(109, prints[0]);
 	NX_EQ_I(107, prints[2]);
 	nprints = 0;
-	NX_EQ_I(NX_OK, nx_store_history_list(s, NX_STR("ann"), 1, 50, print, NULL, &err));
+	NX_EQ_I(NX_OK, nx_store_history_list(s, by_ann, 1, 50, print, NULL, &err));
 	NX_EQ_I(9, nprints);
 	NX_CHECK(prints[0] == UINT64_MAX - 1);
 	for (uint64_t i = 0; i < 20; i++)
 		NX_EQ_I(NX_OK, add_history(s, "eve", 1000 + i * 100, 100, 30, &err));
 	nprints = 0;
-	NX_EQ_I(NX_OK, nx_store_history_list(s, NX_STR(""), 0, 60, print, NULL, &err));
+	NX_EQ_I(NX_OK, nx_store_history_list(s, NULL, 0, 60, print, NULL, &err));
 	NX_EQ_I(30, nprints);
 	nprints = 0;
-	NX_EQ_I(NX_OK, nx_store_history_list(s, NX_STR("ann"), 0, 60, print, NULL, &err));
+	NX_EQ_I(NX_OK, nx_store_history_list(s, by_ann, 0, 60, print, NULL, &err));
 	NX_EQ_I(0, nprints);
 	nx_store_close(s);
 }

@@ -25,4 +25,15 @@ enum nx_code nx_source_unsaved(struct nx_request *r);
  * active or error. r->source is then its new snapshot. *report: what the test said, or ptr NULL: none. */
 enum nx_code nx_source_first_test(struct nx_request *r, struct nx_str *report);
 
+/* queries.c: the data sources of a caller who is narrowed to some. Works until the request ends. */
+struct nx_visible {
+	struct nx_request *r;
+	bool narrowed; /* else everything is in view */
+	uint32_t nids;
+	char ids[NX_TOKEN_SOURCES][37];
+};
+void nx_visible_init(struct nx_visible *v, struct nx_request *r);
+/* Empty: a query that came to no source. */
+bool nx_visible_has(const struct nx_visible *v, struct nx_str source_id);
+
 #endif

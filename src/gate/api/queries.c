@@ -1,4 +1,4 @@
-/* Judging, listing and cancelling queries; history. Ids of other people's queries answer 404. */
+/* Judging, listing and cancelling queries. Ids of other people's queries answer 404. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -115,42 +115,36 @@ struct listing {
 	struct nx_request *r;
 	struct nx_buf b;
 	uint32_t n;
-	bool all;
-	/* of a caller who is narrowed to some data sources: their ids */
-	bool narrowed;
-	uint32_t nids;
-	char ids[NX_TOKEN_SOURCES][37];
+	struct nx_visible view;
 };
 
 static void note_id(const struct nx_data_source *s, void *arg)
 {
-	struct listing *l = arg;
+	struct nx_visible *v = arg;
 	const struct nx_data_source *serving =
-		l->nids < NX_COUNTOF(l->ids) ? nx_guard_serving(l->r, s) : NULL;
+		v->nids < NX_COUNTOF(v->ids) ? nx_guard_serving(v->r, s) : NULL;
 	if (!serving)
 		return;
-	memcpy(l->ids[l->nids++], serving->id, sizeof(l->ids[0]));
+	memcpy(v->ids[v->nids++], serving->id, sizeof(v->ids[0]));
 	nx_data_source_unref(serving);
 }
 
-static void start_listing(struct listing *l, struct nx_request *r)
+void nx_visible_init(struct nx_visible *v, struct nx_request *r)
 {
 	uint32_t total;
 	struct nx_error err;
-	*l = (struct listing){ .r = r, .narrowed = r->who.narrowed };
-	l->all = nx_principal_may(&r->who, NX_RIGHT_SEE_ALL_QUERIES);
-	if (l->narrowed && nx_catalog_list(r->gw->catalog, NX_STR(""), NX_STR(""), 0, UINT32_MAX,
-					   &total, note_id, l, &err))
-		l->nids = 0; /* closed */
-	nx_buf_init(&l->b, (size_t)8 << 20);
+	*v = (struct nx_visible){ .r = r, .narrowed = r->who.narrowed };
+	if (v->narrowed && nx_catalog_list(r->gw->catalog, NX_STR(""), NX_STR(""), 0, UINT32_MAX,
+					   &total, note_id, v, &err))
+		v->nids = 0; /* closed */
 }
 
-static bool in_view(const struct listing *l, struct nx_str source_id)
+bool nx_visible_has(const struct nx_visible *v, struct nx_str source_id)
 {
-	if (!l->narrowed || source_id.len == 0)
+	if (!v->narrowed || source_id.len == 0)
 		return true;
-	for (uint32_t i = 0; i < l->nids; i++)
-		if (nx_str_is(source_id, l->ids[i]))
+	for (uint32_t i = 0; i < v->nids; i++)
+		if (nx_str_is(source_id, v->ids[i]))
 			return true;
 	return false;
 }
@@ -169,7 +163,7 @@ static void put_common(struct listing *l, const char *id, const char *state, uin
 static bool list_job(const struct nx_job_info *j, void *arg)
 {
 	struct listing *l = arg;
-	if (!in_view(l, nx_str(j->source_id)))
+	if (!nx_visible_has(&l->view, nx_str(j->source_id)))
 		return true;
 	put_common(l, j->id, nx_job_state_name(j->state), j->rows, j->started_wall, j->principal);
 	nx_buf_printf(&l->b, ",\"elapsedMs\":%lld", (long long)((nx_now() - j->started) / NX_MS));
@@ -199,7 +193,7 @@ static const char *end_state(const struct nx_history_record *h)
 
 static void list_done(const struct nx_history_record *h, struct listing *l)
 {
-	if (l->n >= DONE_MOST || !in_view(l, nx_str(h->source_id)))
+	if (l->n >= DONE_MOST || !nx_visible_has(&l->view, nx_str(h->source_id)))
 		return;
 	put_common(l, h->query_id, end_state(h), h->rows, h->started_wall, h->principal);
 	nx_buf_printf(&l->b, ",\"elapsedMs\":%llu", (unsigned long long)(h->elapsed_us / 1000));
@@ -213,8 +207,10 @@ static void list_done(const struct nx_history_record *h, struct listing *l)
 /* Running queries and the last finished ones; `only` one id, or empty. The caller frees l->b. */
 static enum nx_code collect(struct nx_request *r, struct listing *l, struct nx_str only)
 {
-	start_listing(l, r);
-	uint64_t owner = l->all ? 0 : r->who.id;
+	*l = (struct listing){ .r = r };
+	nx_visible_init(&l->view, r);
+	nx_buf_init(&l->b, (size_t)8 << 20);
+	uint64_t owner = nx_principal_may(&r->who, NX_RIGHT_SEE_ALL_QUERIES) ? 0 : r->who.id;
 	enum nx_code c = nx_exec_list(r->gw->exec, owner, only, list_job, l, &r->err);
 	bool found = only.len && l->n > 0;
 	struct nx_history_record *done = c || found ? NULL : malloc(LOOK_MOST * sizeof(*done));
@@ -258,64 +254,15 @@ enum nx_code nx_act_query_show(struct nx_request *r)
 enum nx_code nx_act_query_cancel(struct nx_request *r)
 {
 	struct listing l;
-	collect(r, &l, r->path[0]);
-	uint64_t owner = l.all ? 0 : r->who.id;
+	enum nx_code c = collect(r, &l, r->path[0]);
+	bool all = nx_principal_may(&r->who, NX_RIGHT_SEE_ALL_QUERIES);
+	uint64_t owner = all ? 0 : r->who.id;
 	bool seen = l.n > 0; /* narrowed callers do not see all of their own */
 	nx_buf_done(&l.b);
+	if (c)
+		return c;
 	if (!seen || !nx_exec_cancel(r->gw->exec, r->path[0], owner, NX_E_QUERY_CANCELED))
 		return nx_fail(&r->err, NX_E_QUERY_NOT_FOUND, "No such query is running.");
 	nx_request_reply(r, 204, NULL, NX_STR(""));
 	return NX_OK;
-}
-
-static enum nx_code put_history(const struct nx_store_history *h, void *arg, struct nx_error *err)
-{
-	struct listing *l = arg;
-	(void)err;
-	if (!in_view(l, h->source_id))
-		return NX_OK; /* the page is shorter then */
-	const struct {
-		const char *key;
-		struct nx_str v;
-	} texts[] = {
-		{ "queryId", h->query_id },
-		{ "correlationId", h->correlation_id },
-		{ "principal", h->principal },
-		{ "dataSourceId", h->source_id },
-		{ "databaseType", h->source_type },
-		{ "status", h->status },
-		{ "code", h->code },
-		{ "startedAt", h->started_at },
-	};
-	nx_buf_puts(&l->b, l->n++ ? ",{" : "{");
-	for (uint32_t i = 0; i < NX_COUNTOF(texts); i++) {
-		nx_buf_printf(&l->b, "%s\"%s\":", i ? "," : "", texts[i].key);
-		nx_buf_put_json(&l->b, texts[i].v);
-	}
-	nx_buf_printf(
-		&l->b,
-		",\"fingerprint\":\"%016llx\",\"rows\":%llu,\"bytes\":%llu,\"elapsedMs\":%llu}",
-		(unsigned long long)h->fingerprint, (unsigned long long)h->rows,
-		(unsigned long long)h->bytes, (unsigned long long)(h->elapsed_us / 1000));
-	return NX_OK;
-}
-
-enum nx_code nx_act_history(struct nx_request *r)
-{
-	uint32_t limit, offset;
-	enum nx_code c = nx_query_param_u32(r, "limit", 100, 1000, &limit, &r->err);
-	if (!c)
-		c = nx_query_param_u32(r, "offset", 0, UINT32_MAX, &offset, &r->err);
-	if (c)
-		return c;
-	struct listing l;
-	start_listing(&l, r);
-	nx_buf_puts(&l.b, "{\"queries\":[");
-	c = nx_store_history_list(r->gw->store, l.all ? NX_STR("") : nx_str(r->who.name), offset,
-				  limit, put_history, &l, &r->err);
-	nx_buf_puts(&l.b, "]}");
-	if (!c)
-		nx_request_data(r, 200, nx_buf_str(&l.b));
-	nx_buf_done(&l.b);
-	return c;
 }
