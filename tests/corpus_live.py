@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
 """Runs every accept line of the SQL corpora on real servers: a line that the gate accepts must also be SQL.
 
-    corpus_live.py <corpus_list program> <corpus folder> [--mutate N] [dialect ...]
+    corpus_live.py <corpus_list program> <corpus folder> [--mutate N] [--refused] [dialect ...]
 
 PostgreSQL and MariaDB are started in a scratch folder on a Unix socket and stopped at the end; SQLite and
-DuckDB run in this process (DuckDB when libduckdb.so is found: NEXUS_LIBDUCKDB or .cache/duckdb/lib). Each line
+DuckDB run in this process (DuckDB when libduckdb.so is found: NEXUS_LIBDUCKDB or .cache/duckdb/lib), the ClickHouse
+engine in one of its own (when tools/parsers.sh has fetched it). Each line
 runs in a read-only transaction of a least-privileged login where the product has both. For PostgreSQL it also
 checks that every name the policy calls pure is pure in the catalog. Prints what failed; exit 77: nothing ran.
 With --mutate, N random changes of the lines per dialect: what the gate still lets pass, DuckDB must see as one
-SELECT and MariaDB must prepare as a statement with columns.
+SELECT, ClickHouse as one query, and MariaDB must prepare as a statement with columns.
+With --refused, also what ClickHouse itself makes of the refuse lines in its read-only mode (two minutes).
 """
 import ctypes as C
+import json
 import os
 import random
 import re
@@ -21,6 +24,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "api"))
+import corpora  # noqa: E402
+
 LISTER, FOLDER = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 ONLY = sys.argv[3:]
 MUTATE = 0
@@ -28,6 +34,9 @@ if "--mutate" in ONLY:
     at = ONLY.index("--mutate")
     MUTATE = int(ONLY[at + 1])
     del ONLY[at:at + 2]
+REFUSED = "--refused" in ONLY
+if REFUSED:
+    ONLY.remove("--refused")
 PIECES = """' " ` [ ] ( ) , ; . $$ $a$ \\ '' "" -- # /* */ ? :: := => @ : { } = + - * / E' U&' x' SELECT FROM WHERE INTO
 FOR UPDATE SHARE UNION WITH AS VALUES TABLE DELETE INSERT DROP SET LIMIT JOIN ON USING LATERAL IN EXISTS ONLY OVER
 RETURNING EXPLAIN OUTFILE sleep lower t a 1 NULL PIVOT UNPIVOT DESCRIBE SHOW SUMMARIZE LOCK PROCEDURE @x DUAL
@@ -331,9 +340,112 @@ class DuckDB:
         self.q.duckdb_close(C.byref(self.db))
 
 
+class ClickHouse:
+    """The engine without a server (chdb), in a process of its own that the refuse lines cannot reach."""
+    dialect = "clickhouse"
+    QUERIES = ("SelectWithUnionQuery", "SelectIntersectExceptQuery", "Explain", "DescribeQuery", "ShowTables", "ShowColumns",
+               "ShowProcesslistQuery", "ShowCreate", "ExistsTable", "ShowFunctions", "ShowSetting", "ShowIndexes", "ShowEngines")
+
+    def __init__(self, scratch):
+        python = os.path.join(ROOT, ".cache/parsers/bin/python")
+        if not os.path.exists(os.path.join(ROOT, ".cache/parsers/complete-1")):
+            raise Skip("the ClickHouse engine is not here (tools/parsers.sh fetches it)")
+        self.scratch = scratch
+        self.p = subprocess.Popen([python, os.path.join(ROOT, "tests/parsers/clickhouse.py"), os.path.join(scratch, "ch")],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", cwd=scratch)
+        self.version = self.answer()["version"]
+        for sql in setup("clickhouse").split(";\n"):
+            if sql.strip():
+                self.must(sql)
+        self.state = self.look()
+        # what a gateway's login would have: it reads, and may change settings of its queries only
+        for sql in ("SET union_default_mode = 'DISTINCT'", "SET max_execution_time = 2", "SET readonly = 2"):
+            self.must(sql)
+
+    def answer(self):
+        line = self.p.stdout.readline()
+        if not line:
+            raise RuntimeError("the ClickHouse engine ended")
+        return json.loads(line)
+
+    def ask(self, do, sql):
+        self.p.stdin.write(json.dumps({"do": do, "sql": sql}) + "\n")
+        self.p.stdin.flush()
+        return self.answer()
+
+    def must(self, sql):
+        error = self.ask("exec", sql).get("error")
+        if error:
+            raise RuntimeError(f"{sql[:100]}: {error}")
+
+    def look(self):
+        """Tables, rows, settings, functions, files: what a statement could have changed."""
+        return [self.ask("exec", q) for q in (
+            "SELECT database, name, create_table_query FROM system.tables WHERE database NOT IN ('system', "
+            "'INFORMATION_SCHEMA', 'information_schema') ORDER BY 1, 2",
+            "SELECT sum(rows), count() FROM system.parts WHERE active",
+            "SELECT name FROM system.functions WHERE origin != 'System' ORDER BY 1",
+            "SELECT name FROM system.users ORDER BY 1", "SELECT name FROM system.dictionaries ORDER BY 1")]
+
+    def run(self, sql, params):
+        text = sql.decode()
+        if re.search("[^\0-\x7f]", QUOTED.sub("", text)):
+            return None  # ClickHouse wants quotes around a name beyond ASCII and says so
+        error = self.ask("exec", bind(text, params)).get("error") if params else self.ask("exec", text).get("error")
+        return error.splitlines()[0] if error else self.judge(sql, params)
+
+    def judge(self, sql, params=0):
+        try:
+            text = sql.decode()
+        except UnicodeDecodeError:
+            return None
+        a = self.ask("class", bind(text, params) if params else text)
+        if "kind" in a:
+            return None if a["kind"] in self.QUERIES else f"ClickHouse calls it {a['kind']}"
+        # several statements: formatQuery() says so; any other error is no SQL at all
+        return "ClickHouse sees several statements" if "Multi-statements" in a["error"] else None
+
+    def extra(self):
+        if self.look() != self.state:
+            yield "the accept lines changed something"
+
+    def refused(self):
+        """What the engine's own read-only mode makes of the lines that the gate refuses."""
+        ends = {"read-only mode": 0, "not its SQL": 0, "other errors": 0, "ran": 0}
+        before, files = self.look(), set(os.listdir(self.scratch))
+        for _, _, _, sql in corpora.lines("clickhouse", "refuse"):
+            if "\0" in sql or len(sql) > 100000:
+                continue
+            error = self.ask("exec", bind(sql, 1)).get("error")
+            ends["ran" if not error else "read-only mode" if "(READONLY)" in error else
+                 "not its SQL" if re.search("SYNTAX_ERROR|UNKNOWN_|NOT_IMPLEMENTED", error) else "other errors"] += 1
+            self.ask("exec", "SELECT 1")  # the library keeps output of a statement that failed half-way
+            now, here = self.look(), set(os.listdir(self.scratch))
+            if now != before or here != files:
+                print(f"ClickHouse, without the gate: {sql[:100]!r} had an effect")
+            before, files = now, here
+        print("ClickHouse, without the gate: " + ", ".join(f"{n} {k}" for k, n in ends.items()))
+
+    def stop(self):
+        self.p.stdin.close()
+        self.p.wait()
+
+
+QUOTED = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"[^"]*"|`[^`]*`|--[^\n]*|/\*.*?\*/|#[ !][^\n]*""", re.S)
+
+
+def bind(sql, params):
+    """`?` as the number 1 where the gate counted a parameter: outside quotes and comments."""
+    at, out = 0, []
+    for m in QUOTED.finditer(sql):
+        out += [sql[at:m.start()].replace("?", "1"), m.group(0)]
+        at = m.end()
+    return "".join(out) + sql[at:].replace("?", "1")
+
+
 def main():
     bad = ran = 0
-    for engine in (PostgreSQL, MariaDB, SQLite, DuckDB):
+    for engine in (PostgreSQL, MariaDB, SQLite, DuckDB, ClickHouse):
         if ONLY and engine.dialect not in ONLY:
             continue
         scratch = tempfile.mkdtemp(prefix="corpus")
@@ -352,11 +464,13 @@ def main():
                 failed += 1
                 print(f"{engine.dialect} {problem}")
             print(f"{engine.__name__}: {count} accept lines ran, {failed} failed")
+            if REFUSED and hasattr(server, "refused"):
+                server.refused()
             if MUTATE and hasattr(server, "judge"):
                 passed = 0
-                for sql, _ in mutants(engine.dialect, MUTATE):
+                for sql, params in mutants(engine.dialect, MUTATE):
                     passed += 1
-                    wrong = server.judge(sql)
+                    wrong = server.judge(sql, params) if engine is ClickHouse else server.judge(sql)
                     if wrong:
                         failed += 1
                         print(f"{engine.dialect} {sql!r}\n    {wrong}")

@@ -13,56 +13,14 @@ import tempfile
 
 import nxtest
 import servers
+from corpora import CORPUS, lines
 from nxtest import BUILD, ROOT, Gateway, add_case, check, eq, main
 
-CORPUS = os.path.join(ROOT, "src/sql/corpus")
 SOURCE_OF = {"plain": "plain", "no server": "plain", "metadata": "metadata", "builtin": "builtin"}
 # What the gate takes and the protocol of prepared statements does not: told as RO_NO_RESULT by the server.
 NOT_PREPARABLE = {("mysql", "SHOW WARNINGS")}
 # Codes that stand in front of the gate: such a text does not even arrive there.
 EARLIER = {"BAD_JSON", "BODY_TOO_LARGE"}
-
-
-def expand(text):
-    """The corpus format's {LF} and so on; bytes."""
-    def one(m):
-        word = m.group(1)
-        big = re.match(r"BIG:(\d+):(.*)$", word)
-        fixed = {"LF": b"\n", "CR": b"\r", "TAB": b"\t", "SPACES": b"    "}
-        if word in fixed:
-            return fixed[word]
-        if word.startswith("0x"):
-            return bytes([int(word, 16)])
-        return big.group(2).encode() * int(big.group(1))
-    out, at = b"", 0
-    for m in re.finditer(r"\{(LF|CR|TAB|SPACES|0x[0-9A-Fa-f]{2}|BIG:\d+:[^}]*)\}", text):
-        out += text[at:m.start()].encode() + one(m)
-        at = m.end()
-    return out + text[at:].encode()
-
-
-def lines(dialect, kind):
-    """(where, section, code or None, SQL as text) of the dialect's corpus and the common one."""
-    for name in ("common", dialect):
-        path = os.path.join(CORPUS, f"{name}.{kind}")
-        section = "plain"
-        with open(path, encoding="utf-8") as f:
-            for n, line in enumerate(f, 1):
-                line = line.rstrip("\n")
-                if not line or line.startswith("#"):
-                    continue
-                m = re.match(r"\[(plain|metadata|paths|builtin|file|no server)\]", line)
-                if m:
-                    section = m.group(1)
-                    continue
-                code, sql = None, line
-                if kind == "refuse":
-                    code, _, sql = line.partition(" ")
-                data = expand(sql.lstrip(" ") if code else sql)
-                try:
-                    yield f"{name}.{kind}:{n}", section, code, data.decode("utf-8")
-                except UnicodeDecodeError:
-                    pass  # cannot stand in a JSON text; the unit test has it
 
 
 def files_of(folder):

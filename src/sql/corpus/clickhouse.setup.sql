@@ -1,0 +1,13 @@
+CREATE TABLE t (id Int32, a Int32, b Int32, c Int32, x Int32, y Int32, n Int32, s String, name String, note String, d Date, ts DateTime, j String, created_at DateTime, updated_at DateTime, deleted Int32, is_deleted Int32, call_count Int32, exec_time Int32, grant_type String, lock_version Int32, `update` Int32, `delete` Int32, `into` Int32, arr Array(Int32), arr2 Array(Int32), sleep Int32, format Int32, settings Int32, file String) ENGINE = ReplacingMergeTree ORDER BY (id, intHash32(id)) SAMPLE BY intHash32(id);
+INSERT INTO t (id, a, b, c, x, s, name, d, ts, j, `update`, `into`, arr, arr2) VALUES (1, 1, 2, 3, 4, 'abc', 'one', '2024-01-01', '2024-01-01 10:00:00', '{"a":1}', 1, 1, [1, 2], [3, 4]), (2, 2, 1, 1, 5, 'x', 'two', '2024-01-02', '2024-01-02 10:00:00', '{"x":[1,2]}', 2, 2, [5], [6]);
+CREATE TABLE u (id Int32, t_id Int32, v Int32, a Int32, b Int32, d Date, name String) ENGINE = MergeTree ORDER BY id;
+INSERT INTO u VALUES (1, 1, 10, 1, 1, '2024-01-01', 'a'), (2, 2, 20, 2, 2, '2024-01-02', 'b');
+CREATE TABLE audit (id Int32, stmt String, note String, op String) ENGINE = MergeTree ORDER BY id;
+INSERT INTO audit VALUES (1, 'INSERT INTO x', 'select into outfile', 'DELETE');
+CREATE TABLE `员工` (`姓名` String, `部门` String, `备注` String) ENGINE = MergeTree ORDER BY `姓名`;
+INSERT INTO `员工` VALUES ('王芳', '研发', '删除；DROP');
+CREATE TABLE `drop` (`update` Int32, `delete` Int32) ENGINE = MergeTree ORDER BY `update`;
+CREATE TABLE `my;table` (a Int32) ENGINE = MergeTree ORDER BY a;
+CREATE TABLE "a""b" (a Int32) ENGINE = MergeTree ORDER BY a;
+CREATE DATABASE db;
+CREATE TABLE db.t (a Int32) ENGINE = MergeTree ORDER BY a;
