@@ -30,6 +30,7 @@ test: ## install what tests need, start own servers, run everything
 	@tools/engine.sh
 	@tools/pyarrow.sh
 	@tools/linters.sh
+	@tools/parsers.sh
 	@tools/issuer.sh
 	@tools/observers.sh
 	@tools/mcp-clients.sh
