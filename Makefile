@@ -34,6 +34,7 @@ test: ## install what tests need, start own servers, run everything
 	@tools/issuer.sh
 	@tools/observers.sh
 	@tools/mcp-clients.sh
+	@tools/openapi-validator.sh
 	@tests/run.py $(TESTS)
 
 check: build ## unit tests only
@@ -52,6 +53,7 @@ asan: ## the suite under AddressSanitizer and UBSan
 	@tools/issuer.sh
 	@tools/observers.sh
 	@tools/mcp-clients.sh
+	@tools/openapi-validator.sh
 	@tests/run.py --sanitize asan $(TESTS)
 
 tsan: ## the API tests under ThreadSanitizer

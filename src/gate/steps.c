@@ -303,7 +303,7 @@ static void on_hangup(void *arg)
 {
 	struct nx_request *r = arg;
 	/* A cursor's batch can be read again after a lost response, so it is made all the same. */
-	if (r->route->act != nx_act_fetch_next && !atomic_load(&r->released))
+	if (r->entry->act != nx_act_fetch_next && !atomic_load(&r->released))
 		nx_job_cancel(&r->job, NX_E_CLIENT_GONE);
 }
 

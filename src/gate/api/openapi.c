@@ -1,5 +1,6 @@
 /* /openapi.json, made from routes.def, fields.def, the codes and the option tables, so that it cannot
  * say anything else than what the gateway does. */
+#include "gate/api/answers.h"
 #include "gate/api/api.h"
 
 static const char *const body_names[] = {
@@ -58,14 +59,15 @@ static void put_body_schema(struct nx_buf *b, enum nx_body body)
 		nx_buf_putc(b, '}');
 		any = true;
 	}
-	nx_buf_puts(b, "},\"required\":[");
+	nx_buf_putc(b, '}');
 	any = false;
 	for (uint32_t i = 0; i < nx_field_count; i++)
 		if (nx_field_specs[i].body == body && nx_field_specs[i].required) {
-			nx_buf_printf(b, "%s\"%s\"", any ? "," : "", nx_field_specs[i].key);
+			nx_buf_printf(b, any ? ",\"%s\"" : ",\"required\":[\"%s\"",
+				      nx_field_specs[i].key);
 			any = true;
 		}
-	nx_buf_puts(b, "]}");
+	nx_buf_puts(b, any ? "]}" : "}");
 }
 
 static void put_source_schema(struct nx_buf *b)
@@ -113,19 +115,7 @@ static void put_schemas(struct nx_buf *b)
 		b, ",\"McpMessage\":{\"type\":\"object\",\"required\":[\"jsonrpc\"],"
 		   "\"properties\":{\"jsonrpc\":{\"type\":\"string\",\"enum\":[\"2.0\"]},\"id\":{},"
 		   "\"method\":{\"type\":\"string\"},\"params\":{\"type\":\"object\"}}}");
-	nx_buf_puts(b, ",\"Error\":{\"type\":\"object\",\"properties\":{"
-		       "\"success\":{\"type\":\"boolean\",\"enum\":[false]},\"error\":{\"type\":"
-		       "\"object\","
-		       "\"properties\":{\"code\":{\"type\":\"string\",\"enum\":[");
-	for (int c = 1; c < NX_CODE_COUNT; c++)
-		nx_buf_printf(b, "%s\"%s\"", c > 1 ? "," : "", nx_code_name((enum nx_code)c));
-	nx_buf_puts(
-		b, "]},\"message\":{\"type\":\"string\"},\"details\":{\"type\":\"object\"}},"
-		   "\"required\":[\"code\",\"message\"]},\"correlationId\":{\"type\":\"string\"},"
-		   "\"timestamp\":{\"type\":\"string\"}},\"required\":[\"success\",\"error\"]},"
-		   "\"Envelope\":{\"type\":\"object\",\"properties\":{\"success\":{\"type\":"
-		   "\"boolean\"},\"data\":{},\"correlationId\":{\"type\":\"string\"},\"timestamp\":"
-		   "{\"type\":\"string\"}},\"required\":[\"success\",\"data\"]}");
+	nx_answers_put_schemas(b);
 }
 
 static void put_parameters(struct nx_buf *b, const char *path, const char *params)
@@ -152,52 +142,6 @@ static void put_parameters(struct nx_buf *b, const char *path, const char *param
 	nx_buf_putc(b, ']');
 }
 
-static bool plain_text(const struct nx_route *t)
-{
-	return strcmp(t->id, "livez") == 0 || strcmp(t->id, "readyz") == 0 ||
-	       strcmp(t->id, "metrics") == 0;
-}
-
-static void put_responses(struct nx_buf *b, const struct nx_route *t)
-{
-	const char *ok = t->method == NX_HTTP_DELETE ? "204"
-			 : strcmp(t->id, "source_create") == 0 || strcmp(t->id, "key_create") == 0
-				 ? "201"
-				 : "200";
-	nx_buf_printf(b, ",\"responses\":{\"%s\":{\"description\":\"Done.\"", ok);
-	if (strcmp(t->id, "query") == 0) {
-		nx_buf_puts(b, ",\"content\":{");
-		for (int f = 0; f < NX_FORMAT_OPEN; f++)
-			nx_buf_printf(b, "%s\"%s\":{\"schema\":{}}", f ? "," : "",
-				      nx_formats[f].content_type);
-		nx_buf_putc(b, '}');
-	} else if (plain_text(t)) {
-		nx_buf_puts(b, ",\"content\":{\"text/plain\":{\"schema\":{\"type\":\"string\"}}}");
-	} else if (strcmp(t->id, "source_export") == 0) {
-		nx_buf_puts(
-			b,
-			",\"content\":{\"application/yaml\":{\"schema\":{\"type\":\"string\"}}}");
-	} else if (strncmp(t->id, "oauth_", 6) == 0 || strcmp(t->id, "openapi") == 0) {
-		nx_buf_puts(
-			b,
-			",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\"}}}");
-	} else if (t->method != NX_HTTP_DELETE && !t->entrance) {
-		nx_buf_puts(b, ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
-			       "\"#/components/schemas/Envelope\"}}}");
-	}
-	if (t->entrance) {
-		nx_buf_puts(b, ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
-			       "\"#/components/schemas/McpMessage\"}}}},\"202\":{\"description\":"
-			       "\"A notification was taken.\"},\"default\":{\"description\":"
-			       "\"An error.\",\"content\":{\"application/json\":{\"schema\":{"
-			       "\"$ref\":\"#/components/schemas/McpMessage\"}}}}}");
-		return;
-	}
-	nx_buf_puts(
-		b, "},\"default\":{\"description\":\"An error.\",\"content\":{\"application/json\":"
-		   "{\"schema\":{\"$ref\":\"#/components/schemas/Error\"}}}}}");
-}
-
 static void put_operation(struct nx_buf *b, const struct nx_route *t)
 {
 	static const char *const lower[] = { "get",    "head",	"post",	  "put",
@@ -213,7 +157,7 @@ static void put_operation(struct nx_buf *b, const struct nx_route *t)
 			",\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{"
 			"\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}}",
 			body_names[t->body]);
-	put_responses(b, t);
+	nx_answers_put_responses(b, t);
 	nx_buf_putc(b, '}');
 }
 
@@ -253,6 +197,8 @@ enum nx_code nx_act_openapi(struct nx_request *r)
 	}
 	nx_buf_puts(&b, "},\"components\":{\"schemas\":{");
 	put_schemas(&b);
+	nx_buf_puts(&b, "},\"responses\":{");
+	nx_answers_put_errors(&b);
 	nx_buf_puts(
 		&b,
 		"},\"securitySchemes\":{\"bearer\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
