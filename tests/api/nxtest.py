@@ -136,7 +136,10 @@ class Response:
 
     @property
     def code(self):
-        return (self.json.get("error") or {}).get("code")
+        error = self.json.get("error") or {}
+        if "jsonrpc" in self.json:  # the number there is the protocol's
+            error = error.get("data") or {}
+        return error.get("code")
 
     def __repr__(self):
         sent = f" {self.sent!r}" if self.sent else ""
