@@ -32,6 +32,7 @@ test: ## install what tests need, start own servers, run everything
 	@tools/linters.sh
 	@tools/parsers.sh
 	@tools/issuer.sh
+	@tools/peers.sh
 	@tools/observers.sh
 	@tools/mcp-clients.sh
 	@tools/openapi-validator.sh
@@ -51,6 +52,7 @@ asan: ## the suite under AddressSanitizer and UBSan
 	@tools/engine.sh
 	@tools/pyarrow.sh
 	@tools/issuer.sh
+	@tools/peers.sh
 	@tools/observers.sh
 	@tools/mcp-clients.sh
 	@tools/openapi-validator.sh

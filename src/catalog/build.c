@@ -2,6 +2,7 @@
 #include "catalog/catalog_int.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #define DESCRIPTION_MAX 4096u
 #define CONFIG_MAX (1u << 20)
@@ -109,7 +110,8 @@ static enum nx_code seal(const struct nx_vault *vault, const struct nx_config *c
 {
 	struct nx_str plain = { 0 };
 	*ret = from->sealed;
-	if (!from->save)
+	/* one of the configuration file is kept in memory only, to be built again from: refresh.c */
+	if (!from->save && !(cfg->in_vault && vault))
 		return NX_OK;
 	enum nx_code code = nx_config_secrets(cfg, a, &plain, err);
 	if (!code && plain.len && !vault)
@@ -149,6 +151,33 @@ enum nx_code nx_assemble(const struct nx_request *q, const struct nx_origin *fro
 	return NX_OK;
 }
 
+/* Kept and shown, but not usable for now. */
+static enum nx_code with_problem(const struct nx_request *q, const struct nx_origin *from,
+				 struct nx_str config, struct nx_str secrets,
+				 struct nx_rules *rules, struct nx_snapshot **ret,
+				 struct nx_error *err)
+{
+	struct nx_origin broken = *from;
+	struct nx_options *o = nx_options_new();
+	struct nx_snapshot *s = NULL;
+	if (!o || nx_options_defaults(o, nx_options_common, NULL) != NX_OK) {
+		nx_options_free(o);
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	}
+	broken.status = NX_SOURCE_ERROR;
+	enum nx_code code = nx_assemble(q, &broken, config, secrets, o, &s, err);
+	if (code)
+		return code;
+	s->pub.problem = rules->first.code;
+	memcpy(s->pub.problem_text, rules->first.message, sizeof(rules->first.message));
+	nx_log(NX_LOG_WARN, "source", "source %s cannot be used for now: %s: %s", from->id,
+	       nx_code_name(s->pub.problem), s->pub.problem_text);
+	nx_rules_done(rules);
+	nx_rules_init(rules);
+	*ret = s;
+	return NX_OK;
+}
+
 /* Request + origin -> snapshot. Broken rules are in `rules` and no snapshot is made. */
 enum nx_code nx_build(const struct nx_vault *vault, const struct nx_request *q,
 		      const struct nx_origin *from, struct nx_arena *a, struct nx_rules *rules,
@@ -156,6 +185,7 @@ enum nx_code nx_build(const struct nx_vault *vault, const struct nx_request *q,
 {
 	struct nx_config cfg;
 	struct nx_options *options = NULL;
+	struct nx_snapshot *made = NULL;
 	struct nx_str sealed = { 0 };
 	struct nx_buf text;
 	if (!q->type)
@@ -174,8 +204,15 @@ enum nx_code nx_build(const struct nx_vault *vault, const struct nx_request *q,
 	if (!code)
 		code = seal(vault, &cfg, from, a, rules, &sealed, err);
 	if (!code && rules->count == 0 && options) {
-		code = nx_assemble(q, from, nx_buf_str(&text), sealed, options, ret, err);
+		code = nx_assemble(q, from, nx_buf_str(&text), sealed, options, &made, err);
 		options = NULL;
+	} else if (!code && from->lenient && rules->count && rules->count == rules->unavailable) {
+		code = with_problem(q, from, nx_buf_str(&text), sealed, rules, &made, err);
+	}
+	if (!code && made) {
+		made->in_vault = cfg.in_vault;
+		made->was = from->status;
+		*ret = made;
 	}
 	nx_options_free(options);
 	nx_buf_done(&text);

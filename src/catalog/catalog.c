@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "secrets/secrets.h"
 
 #define SOURCES_MAX 100000u
 #define SCRATCH_MAX ((size_t)16 << 20)
@@ -155,7 +156,8 @@ static enum nx_code load(const struct nx_store_source *row, void *arg, struct nx
 				  .created_at = row->created_at,
 				  .updated_at = row->updated_at,
 				  .changed_by = row->changed_by,
-				  .sealed = row->secrets };
+				  .sealed = row->secrets,
+				  .lenient = true };
 	struct nx_snapshot *s = NULL;
 	struct nx_error why;
 	if (row->id.len != sizeof(from.id) - 1 || !nx_status_of(row->status, &from.status))
@@ -382,6 +384,7 @@ enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body,
 		.version = 1, .status = q.status, .changed_by = by, .save = true
 	};
 	nx_uuid(from.id);
+	nx_secret_warm(body);
 	pthread_mutex_lock(&c->writing);
 	enum nx_code code = nx_catalog_add_new(c, &q, &from, a, &rules, broken, &s, err);
 	pthread_mutex_unlock(&c->writing);

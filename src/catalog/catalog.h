@@ -78,7 +78,7 @@ struct nx_data_source {
 /* Loads what the store holds. `key` is the 32-byte vault master key (copied; wiped by free); NULL: no
  * secrets can be kept [DS-011]. `store` NULL: only nx_catalog_build() and nx_catalog_declare().
  * A source that cannot be built any more (wrong key, config that no longer fits) is kept in status
- * ERROR with its `problem`; only a failing store or lack of memory fails the whole. */
+ * ERROR with its `problem` (so is one whose secrets Vault does not give); only a failing store or lack of memory fails the whole. */
 NX_NODISCARD enum nx_code nx_catalog_open(struct nx_store *store, const uint8_t key[32],
 					  struct nx_catalog **ret, struct nx_error *err);
 void nx_catalog_free(struct nx_catalog *c);
@@ -95,7 +95,7 @@ bool nx_data_source_replaced(const struct nx_data_source *s);
  * vault. `body` is the JSON of POST/PUT: {name, type, description, config{...}, status?, version?,
  * skipTest?}; every other key is refused. For PUT a secret left out or given as the mask "********"
  * keeps the stored one, null drops it; `version` must be the current one, else SOURCE_CHANGED. A secret
- * ${env:NAME} or ${file:path} is kept so and followed at each build.
+ * that is a reference (secrets/secrets.h) is kept so and followed at each build.
  * `by` is the principal who changes it. All broken rules are collected: the first in err, all in `rules` (JSON array of {rule,key,message},
  * in the arena) when not NULL. Rule ids: DS-*, CV-*, CV-REF (a reference leads nowhere), KEY-UNKNOWN,
  * KEY-MISSING, KEY-VALUE. `ret` may be NULL; otherwise the caller unrefs. */
@@ -149,6 +149,11 @@ NX_NODISCARD enum nx_code nx_catalog_import(struct nx_catalog *c, const struct n
 					    struct nx_error *err);
 /* A list of sources as nx_catalog_declare() and nx_catalog_import() take it, as YAML; without secrets. */
 void nx_data_source_yaml(const struct nx_data_source *s, struct nx_buf *out);
+
+/* Sources with secrets in Vault are read again, and replaced where something changed or a problem has gone. The
+ * version stays. Returns how many; *ret_problems: those that still cannot be used. Blocks on Vault. */
+uint32_t nx_catalog_refresh(struct nx_catalog *c, uint32_t *ret_problems);
+bool nx_data_source_in_vault(const struct nx_data_source *s);
 
 /* Page of sources ordered by name: fn is called outside the lock; total is before paging. */
 NX_NODISCARD enum nx_code nx_catalog_list(struct nx_catalog *c, struct nx_str type, struct nx_str status,

@@ -25,6 +25,7 @@ struct nx_rules {
 	struct nx_buf json;  /* "[{...},{...}" without the closing bracket */
 	struct nx_error first;
 	uint32_t count;
+	uint32_t unavailable; /* of them: a secret could not be read from Vault */
 };
 
 void nx_rules_init(struct nx_rules *r);
@@ -52,10 +53,11 @@ struct nx_config {
 	const struct nx_option *table; /* of the driver or the type */
 	struct nx_entry *entries;
 	uint32_t count;
+	bool in_vault; /* a secret is a reference to Vault */
 };
 
 /* Flattens and checks `json` (NULL: empty) against the type. `old_secrets` is the flat object of the
- * config that is replaced, or NULL; `resolve`: follow ${env:} and ${file:}. Broken rules go to
+ * config that is replaced, or NULL; `resolve`: follow references. Broken rules go to
  * `rules`; *ret_options is NULL when there are any, else the caller frees it. */
 NX_NODISCARD enum nx_code nx_config_read(const struct nx_source_type *type, const struct nx_json *json,
 					 const struct nx_json *old_secrets, struct nx_arena *a,
@@ -96,6 +98,8 @@ struct nx_snapshot {
 	struct nx_data_source pub; /* first: the two convert into each other */
 	_Atomic uint32_t refs;
 	atomic_bool replaced; /* set before on_change is told */
+	bool in_vault; /* nx_catalog_refresh() looks at it */
+	enum nx_source_status was; /* its status if it had no problem */
 	struct nx_body *body;
 };
 
@@ -145,6 +149,7 @@ struct nx_origin {
 	struct nx_str sealed;  /* secrets as they are stored already; with `save` they are sealed anew */
 	const struct nx_json *old_secrets; /* flat object, or NULL */
 	bool save;
+	bool lenient; /* if all that is wrong is that Vault does not give a secret: made with that problem */
 };
 
 /* Checks the config and makes a snapshot with one reference. Broken rules are in `rules`, then *ret

@@ -2,16 +2,12 @@
  *
  * Every key at every level must be known, stand where it belongs (additionalProps or not) and have
  * the JSON type of its option. A secret may be the mask (keep what is stored), null (drop it), a
- * reference ${env:NAME} or ${file:path} that is followed each time the source is built, or itself. */
+ * reference (secrets/secrets.h) that is followed each time the source is built, or itself. */
 #include "catalog/catalog_int.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "secrets/secrets.h"
 
 #define KEY_MAX 128
-#define FILE_MAX 65536
 
 /* Old or foreign spellings at the top of a config; all in milliseconds. */
 static const struct {
@@ -247,85 +243,37 @@ static void carry(struct reader *r)
 
 /* ---- references ---- */
 
-static bool reference(struct nx_str v, const char *kind, char *name, size_t size)
-{
-	char start[16];
-	int n = snprintf(start, sizeof(start), "${%s:", kind);
-	if (n < 0 || !nx_str_starts(v, nx_strn(start, (size_t)n)) || !nx_str_ends(v, NX_STR("}")))
-		return false;
-	size_t len = v.len - (size_t)n - 1;
-	if (len == 0 || len >= size || memchr(v.ptr + n, '}', len) || memchr(v.ptr, 0, v.len))
-		return false;
-	memcpy(name, v.ptr + n, len);
-	name[len] = '\0';
-	return true;
-}
-
-/* The file's text without line ends at its end. In `buf`; the caller wipes it. */
-static bool read_file(const char *path, char *buf, struct nx_str *ret)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat st;
-	size_t len = 0;
-	bool ok = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-	while (ok && len < FILE_MAX) {
-		ssize_t n = read(fd, buf + len, FILE_MAX - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		ok = n >= 0;
-		if (n <= 0)
-			break;
-		len += (size_t)n;
-	}
-	if (fd >= 0)
-		close(fd);
-	if (!ok || len == FILE_MAX)
-		return false;
-	while (len > 0 && (buf[len - 1] == '\n' || buf[len - 1] == '\r'))
-		len--;
-	*ret = nx_strn(buf, len);
-	return true;
-}
-
 /* Sets a secret, following a reference. The value appears in no message. */
-static enum nx_code set_secret(const struct nx_entry *e, struct nx_options *o,
-			       struct nx_rules *rules, struct nx_error *err)
+static enum nx_code set_secret(const struct nx_entry *e, struct nx_config *cfg,
+			       struct nx_options *o, struct nx_rules *rules, struct nx_error *err)
 {
-	char name[1024], key[KEY_MAX + 32];
-	struct nx_str value = e->text;
-	char *buf = NULL;
-	enum nx_code c = NX_OK;
-	(void)snprintf(key, sizeof(key), "config.%s", e->key);
-	if (reference(e->text, "env", name, sizeof(name))) {
-		const char *v = getenv(name);
-		if (!v)
-			nx_rules_add(rules, NX_E_CREDENTIAL_INVALID, "CV-REF", key,
-				     "%s refers to the environment variable %s, which is not set.",
-				     e->key, name);
-		value = nx_str(v);
-	} else if (reference(e->text, "file", name, sizeof(name))) {
-		buf = malloc(FILE_MAX);
-		if (!buf)
-			return nx_fail(err, NX_E_MEMORY, "Out of memory.");
-		value.ptr = NULL;
-		if (!read_file(name, buf, &value))
-			nx_rules_add(rules, NX_E_CREDENTIAL_INVALID, "CV-REF", key,
-				     "%s refers to a file that cannot be read or is over 64 KiB.",
-				     e->key);
-	}
-	if (value.ptr)
+	char key[KEY_MAX + 32];
+	struct nx_str value = { 0 };
+	struct nx_error why;
+	struct nx_arena *a = nx_arena_new_secret((size_t)4 << 20);
+	if (!a)
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	bool remote = nx_secret_in_vault(e->text);
+	cfg->in_vault |= remote;
+	enum nx_code c = nx_secret_follow(e->text, e->key, a, &value, &why);
+	if (c == NX_E_MEMORY) {
+		(void)nx_fail(err, c, "%s", why.message);
+	} else if (c) {
+		(void)snprintf(key, sizeof(key), "config.%s", e->key);
+		nx_rules_add(rules, c, "CV-REF", key, "%s", why.message);
+		rules->unavailable += remote;
+		c = NX_OK;
+	} else {
 		c = nx_options_set(o, e->spec, value, err);
-	if (buf) {
-		nx_wipe(buf, FILE_MAX);
-		free(buf);
 	}
+	nx_arena_free(a);
 	return c;
 }
 
 /* ---- options ---- */
 
-static enum nx_code set_entries(const struct nx_config *c, struct nx_options *o,
-				struct nx_rules *rules, struct nx_error *err)
+static enum nx_code set_entries(struct nx_config *c, struct nx_options *o, struct nx_rules *rules,
+				struct nx_error *err)
 {
 	for (uint32_t i = 0; i < c->count; i++) {
 		const struct nx_entry *e = &c->entries[i];
@@ -333,7 +281,7 @@ static enum nx_code set_entries(const struct nx_config *c, struct nx_options *o,
 		if (e->kind == NX_JSON_NULL)
 			continue;
 		enum nx_code code = e->spec->type == NX_OPT_SECRET
-					    ? set_secret(e, o, rules, &own)
+					    ? set_secret(e, c, o, rules, &own)
 					    : nx_options_set(o, e->spec, e->text, &own);
 		if (code == NX_E_MEMORY)
 			return nx_fail(err, code, "%s", own.message);
@@ -394,7 +342,7 @@ static void check_required(const struct nx_config *c, const struct nx_options *o
 	}
 }
 
-static enum nx_code make_options(const struct nx_config *c, struct nx_rules *rules,
+static enum nx_code make_options(struct nx_config *c, struct nx_rules *rules,
 				 struct nx_options **ret, struct nx_error *err)
 {
 	struct nx_options *o = nx_options_new();
@@ -403,7 +351,7 @@ static enum nx_code make_options(const struct nx_config *c, struct nx_rules *rul
 	enum nx_code code = set_entries(c, o, rules, err);
 	if (!code)
 		code = set_type_defaults(c, o, err);
-	if (!code) {
+	if (!code && !rules->unavailable) { /* what is not there yet cannot be judged */
 		check_required(c, o, rules);
 		nx_rules_check(c, o, rules);
 	}

@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include "catalog/catalog_int.h"
+#include "secrets/secrets.h"
 
 #define SCRATCH_MAX ((size_t)16 << 20) /* of one source at a time */
 
@@ -48,7 +49,7 @@ static enum nx_code build_one(struct change *ch, const struct nx_json *item, str
 {
 	struct nx_catalog *c = ch->c;
 	struct nx_request q;
-	struct nx_origin from = { .version = 1 };
+	struct nx_origin from = { .version = 1, .lenient = true };
 	nx_request_read(item, &q, rules);
 	if (!id_from_name(q.name, from.id))
 		return nx_fail(err, NX_E_INTERNAL, "No id can be made.");
@@ -143,6 +144,7 @@ enum nx_code nx_catalog_declare(struct nx_catalog *c, const struct nx_json *list
 	struct change ch = { .c = c, .arena = nx_arena_new(SCRATCH_MAX) };
 	struct nx_declared unused;
 	uint32_t n = list ? list->count : 0;
+	nx_secret_warm(list);
 	pthread_mutex_lock(&c->writing); /* so the tables stand still: only writers change them */
 	ch.fresh = calloc((size_t)n + 1, sizeof(*ch.fresh));
 	ch.old = calloc(n + c->by_id.count + 1, sizeof(*ch.old));

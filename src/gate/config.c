@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/net.h"
+#include "nexus/buf.h"
+#include "secrets/secrets.h"
+
 #define MAX_FILE ((size_t)4 * 1024 * 1024)
 
 const struct nx_option nx_config_keys[] = {
@@ -81,9 +85,25 @@ static enum nx_code read_file(struct nx_config *cfg, const char *path, struct nx
 	return NX_OK;
 }
 
+/* Values of keys are read from Vault; in data sources the catalog does that, so that one that cannot be
+ * read does not stop the others. */
+enum vault_refs { VAULT_READ, VAULT_LEAVE };
+
+static enum nx_code from_vault(struct nx_str ref, struct nx_buf *out, struct nx_error *err)
+{
+	struct nx_arena *a = nx_arena_new_secret((size_t)4 << 20);
+	struct nx_str text;
+	enum nx_code c =
+		a ? nx_kv_read(ref, a, &text, err) : nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (!c)
+		nx_buf_put_str(out, text);
+	nx_arena_free(a);
+	return c;
+}
+
 /* One ${...}: its text into out. `in` is what stands between the braces. */
-static enum nx_code expand_one(struct nx_config *cfg, struct nx_str in, struct nx_buf *out,
-			       struct nx_error *err)
+static enum nx_code expand_one(struct nx_config *cfg, struct nx_str in, enum vault_refs refs,
+			       struct nx_buf *out, struct nx_error *err)
 {
 	char *name = nx_arena_cstr(cfg->arena, in);
 	if (!name)
@@ -94,6 +114,12 @@ static enum nx_code expand_one(struct nx_config *cfg, struct nx_str in, struct n
 		if (c)
 			return c;
 		nx_buf_put_str(out, nx_str_trim(text));
+		return NX_OK;
+	}
+	if (strncmp(name, "vault:", 6) == 0) {
+		if (refs == VAULT_READ)
+			return from_vault(nx_str(name + 6), out, err);
+		nx_buf_printf(out, "${%s}", name);
 		return NX_OK;
 	}
 	char *fallback = strstr(name, ":-");
@@ -112,8 +138,8 @@ static enum nx_code expand_one(struct nx_config *cfg, struct nx_str in, struct n
 	return NX_OK;
 }
 
-static enum nx_code expand(struct nx_config *cfg, struct nx_str in, struct nx_str *ret,
-			   struct nx_error *err)
+static enum nx_code expand(struct nx_config *cfg, struct nx_str in, enum vault_refs refs,
+			   struct nx_str *ret, struct nx_error *err)
 {
 	if (!memmem(in.ptr, in.len, "${", 2)) {
 		*ret = in;
@@ -135,7 +161,8 @@ static enum nx_code expand(struct nx_config *cfg, struct nx_str in, struct nx_st
 			c = nx_fail(err, NX_E_CONFIG, "A ${ is not closed.");
 			break;
 		}
-		c = expand_one(cfg, nx_strn(in.ptr + 2, (size_t)(end - in.ptr) - 2), &out, err);
+		c = expand_one(cfg, nx_strn(in.ptr + 2, (size_t)(end - in.ptr) - 2), refs, &out,
+			       err);
 		in.len -= (size_t)(end + 1 - in.ptr);
 		in.ptr = end + 1;
 	}
@@ -156,7 +183,7 @@ static enum nx_code expand(struct nx_config *cfg, struct nx_str in, struct nx_st
 static enum nx_code expand_tree(struct nx_config *cfg, struct nx_json *v, struct nx_error *err)
 {
 	if (v->kind == NX_JSON_STRING)
-		return expand(cfg, v->text, &v->text, err);
+		return expand(cfg, v->text, VAULT_LEAVE, &v->text, err);
 	for (struct nx_json *m = v->first; m; m = m->next) {
 		enum nx_code c = expand_tree(cfg, m, err);
 		if (c)
@@ -165,17 +192,73 @@ static enum nx_code expand_tree(struct nx_config *cfg, struct nx_json *v, struct
 	return NX_OK;
 }
 
-static enum nx_code set(struct nx_config *cfg, struct nx_str key, struct nx_str value,
+/* A value that Vault has waits until all keys are known: vault.kv.* are among them. */
+struct nx_config_later {
+	struct nx_config_later *next;
+	const struct nx_option *option;
+	struct nx_str text;
+	bool flag; /* from the command line: stronger than what is set meanwhile */
+};
+
+static enum nx_code put_off(struct nx_config *cfg, const struct nx_option *o, struct nx_str value,
+			    bool flag, struct nx_error *err)
+{
+	struct nx_config_later *l = nx_arena_zalloc(cfg->arena, sizeof(*l));
+	if (strncmp(o->key, "vault.kv.", 9) == 0)
+		return nx_fail(err, NX_E_CONFIG, "%s cannot be read from Vault.", o->key);
+	if (!l)
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	*l = (struct nx_config_later){ cfg->later, o, value, flag };
+	cfg->later = l;
+	return NX_OK;
+}
+
+static enum nx_code set(struct nx_config *cfg, struct nx_str key, struct nx_str value, bool flag,
 			struct nx_error *err)
 {
 	const struct nx_option *o = nx_option_find(nx_config_keys, key);
 	if (!o)
 		return nx_fail(err, NX_E_CONFIG, "Unknown configuration key %.*s.", (int)key.len,
 			       key.ptr);
+	if (memmem(value.ptr, value.len, "${vault:", 8))
+		return put_off(cfg, o, value, flag, err);
 	struct nx_str v;
-	enum nx_code c = expand(cfg, value, &v, err);
+	enum nx_code c = expand(cfg, value, VAULT_READ, &v, err);
 	if (!c && nx_options_set(cfg->values, o, v, err))
 		c = err ? (err->code = NX_E_CONFIG) : NX_E_CONFIG;
+	return c;
+}
+
+static enum nx_code read_later(struct nx_config *cfg, struct nx_error *err)
+{
+	const struct nx_options *o = cfg->values;
+	struct nx_kv_config kv = {
+		.address = nx_opt_str(o, "vault.kv.address", ""),
+		.token = nx_opt_str(o, "vault.kv.token", ""),
+		.token_file = nx_opt_str(o, "vault.kv.tokenFile", ""),
+		.role_id = nx_opt_str(o, "vault.kv.roleId", ""),
+		.secret_id = nx_opt_str(o, "vault.kv.secretId", ""),
+		.role_mount = nx_opt_str(o, "vault.kv.roleMount", ""),
+		.name_space = nx_opt_str(o, "vault.kv.namespace", ""),
+		.ca_file = nx_opt_str(o, "vault.kv.caFile", ""),
+		.ttl_ms = nx_opt_ms(o, "vault.kv.ttl", 300000),
+	};
+	enum nx_code c = NX_OK;
+	if (!nx_kv_on() && *kv.address) /* the policy holds for Vault, too */
+		c = nx_net_policy(nx_str(nx_opt_str(o, "network.allow", "")),
+				  nx_str(nx_opt_str(o, "network.deny", "")), err);
+	if (!c && *kv.address)
+		c = nx_kv_start(&kv, err);
+	for (struct nx_config_later *l = cfg->later; l && !c; l = l->next) {
+		struct nx_str v;
+		if (!l->flag && nx_opt_has(o, l->option->key))
+			continue; /* by the environment or a flag */
+		c = expand(cfg, l->text, VAULT_READ, &v, err);
+		if (!c && nx_options_set(cfg->values, l->option, v, err))
+			c = err ? (err->code = NX_E_CONFIG) : NX_E_CONFIG;
+		nx_wipe((char *)(uintptr_t)v.ptr, c ? 0 : v.len);
+	}
+	cfg->later = NULL;
 	return c;
 }
 
@@ -204,7 +287,7 @@ static enum nx_code walk(struct nx_config *cfg, const struct nx_json *o, const c
 		} else if (m->kind == NX_JSON_ARRAY) {
 			c = nx_fail(err, NX_E_CONFIG, "%s must not be a list.", key);
 		} else if (m->kind != NX_JSON_NULL) {
-			c = set(cfg, nx_str(key), m->text, err);
+			c = set(cfg, nx_str(key), m->text, false, err);
 		}
 		if (c)
 			return c;
@@ -295,9 +378,12 @@ enum nx_code nx_config_load(const char *file, const char *const *flags, uint32_t
 		c = from_environment(&cfg, err);
 	for (uint32_t i = 0; i < nflags && !c; i++) {
 		const char *eq = strchr(flags[i], '=');
-		c = eq ? set(&cfg, nx_strn(flags[i], (size_t)(eq - flags[i])), nx_str(eq + 1), err)
+		c = eq ? set(&cfg, nx_strn(flags[i], (size_t)(eq - flags[i])), nx_str(eq + 1), true,
+			     err)
 		       : nx_fail(err, NX_E_CONFIG, "--%s needs a value.", flags[i]);
 	}
+	if (!c)
+		c = read_later(&cfg, err);
 	if (!c)
 		c = nx_options_defaults(cfg.values, nx_config_keys, err);
 	if (!c)

@@ -1,6 +1,6 @@
 /* Configuration: nexus.yaml, environment, flags; config.def is the list of keys.
  *
- * Scalars in the file may hold ${NAME}, ${NAME:-default} and ${file:path}. Unknown keys are refused
+ * Scalars in the file may hold ${NAME}, ${NAME:-default}, ${file:path} and ${vault:mount/path#key}. Unknown keys are refused
  * by name. Threads: a loaded config is read-only; one thread loads. */
 #ifndef NX_GATE_CONFIG_H
 #define NX_GATE_CONFIG_H
@@ -10,6 +10,8 @@
 
 #define NX_CONFIG_FILES 256
 
+struct nx_config_later;
+
 struct nx_config {
 	struct nx_options *values;
 	const struct nx_json *sources; /* array of data source bodies, or NULL */
@@ -17,6 +19,7 @@ struct nx_config {
 	/* what it was read from: the file, sourcesFile, ${file:...}; and the TLS files */
 	const char *files[NX_CONFIG_FILES];
 	uint32_t nfiles;
+	struct nx_config_later *later; /* while it loads: values that Vault has */
 	uint64_t seen; /* nx_config_look() before they were read */
 };
 

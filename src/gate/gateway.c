@@ -14,10 +14,13 @@
 #include "base/net.h"
 #include "exec/health.h"
 #include "gate/guard.h"
+#include "gate/renewer.h"
 #include "gate/request.h"
 #include "gate/schemas.h"
 #include "gate/trace.h"
+#include "secrets/secrets.h"
 #include "store/vault.h"
+#include "tokens/tokens.h"
 
 #define ADMIN_KEY_FILE "admin.key"
 #define HAND_OVER_IDLE_MS \
@@ -152,6 +155,12 @@ static enum nx_code open_catalog(struct nx_gateway *gw, struct nx_error *err)
 	enum nx_code c = vault_key(gw, key, err);
 	if (!c)
 		c = nx_catalog_open(gw->store, key, &gw->catalog, err);
+	if (!c)
+		c = nx_token_store_new(gw->store, key, &gw->tokens, err);
+	if (!c) {
+		struct nx_token_keeper k = nx_token_store_keeper(gw->tokens);
+		nx_token_keep(&k);
+	}
 	nx_wipe(key, sizeof(key));
 	return c;
 }
@@ -237,6 +246,8 @@ static void on_connect(const struct nx_data_source *s, const struct nx_error *er
 	struct nx_vitals *v = nx_data_source_vitals(s);
 	if (err && nx_vitals_fault(v, err, nx_now()) >= NX_FAULTS_MAX)
 		on_event(s, NX_EV_FAULTS, arg);
+	if (err && err->code == NX_E_SOURCE_AUTH && nx_data_source_in_vault(s))
+		nx_renewer_kick(((struct nx_gateway *)arg)->renewer);
 	if (err)
 		return;
 	nx_vitals_good(v, nx_now());
@@ -312,6 +323,15 @@ static enum nx_code start_keeper(struct nx_gateway *gw, struct nx_error *err)
 	return NX_OK;
 }
 
+static enum nx_code start_renewer(struct nx_gateway *gw, struct nx_error *err)
+{
+	struct nx_renewer *r = NULL;
+	enum nx_code c = nx_renewer_start(gw->catalog,
+					  nx_opt_ms(gw->config.values, "vault.kv.ttl", 0), &r, err);
+	gw->renewer = r; /* connections are being made already */
+	return c;
+}
+
 static enum nx_code init_drivers(struct nx_error *err)
 {
 	for (const struct nx_driver *const *d = nx_drivers; *d; d++) {
@@ -332,6 +352,7 @@ static void free_parts(struct nx_gateway *gw)
 		pthread_join(gw->keeper, NULL);
 	}
 	nx_health_stop(gw->health);
+	nx_renewer_stop(gw->renewer);
 	nx_cursors_free(gw->cursors);
 	nx_exec_stop(gw->exec, 0);
 	nx_schemas_free(gw->schemas);
@@ -339,9 +360,14 @@ static void free_parts(struct nx_gateway *gw)
 	nx_traces_close(gw->traces);
 	nx_verdicts_free(gw->verdicts);
 	nx_catalog_free(gw->catalog);
+	nx_renewer_free(gw->renewer);
+	nx_kv_stop();
 	for (const struct nx_driver *const *d = nx_drivers; *d; d++)
 		if ((*d)->fini)
 			(*d)->fini();
+	nx_token_stop();
+	nx_token_keep(NULL);
+	nx_token_store_free(gw->tokens);
 	nx_guard_free(gw->guard);
 	nx_grants_free(gw->grants);
 	nx_auth_free(gw->auth);
@@ -412,6 +438,8 @@ enum nx_code nx_gateway_start(struct nx_config *config, const struct nx_inherite
 		c = nx_gateway_open_traces(gw, err);
 	if (!c)
 		c = start_keeper(gw, err);
+	if (!c && nx_kv_on())
+		c = start_renewer(gw, err);
 	if (!c)
 		c = listen_http(gw, from, err);
 	if (!c)

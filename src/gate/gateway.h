@@ -19,6 +19,8 @@ struct nx_guard;
 struct nx_reloads;
 struct nx_traces;
 struct nx_health;
+struct nx_renewer;
+struct nx_token_store;
 struct nx_buf;
 struct nx_schemas;
 
@@ -31,6 +33,8 @@ struct nx_gateway {
 	struct nx_catalog *catalog;
 	struct nx_exec *exec;
 	struct nx_health *health;
+	struct nx_token_store *tokens; /* rotated refresh tokens */
+	struct nx_renewer *_Atomic renewer; /* NULL: no HashiCorp Vault */
 	struct nx_history *history;
 	struct nx_verdicts *verdicts;
 	struct nx_cursors *cursors;

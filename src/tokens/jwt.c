@@ -86,8 +86,8 @@ static bool put_signature(EVP_PKEY *key, bool ec, struct nx_buf *b)
 	return ok;
 }
 
-enum nx_code nx_jwt_sign(EVP_PKEY *key, const char *kid, struct nx_str claims, struct nx_arena *a,
-			 struct nx_str *ret, struct nx_error *err)
+enum nx_code nx_assertion_sign(EVP_PKEY *key, const char *kid, struct nx_str claims,
+			       struct nx_arena *a, struct nx_str *ret, struct nx_error *err)
 {
 	bool ec = EVP_PKEY_is_a(key, "EC");
 	struct nx_buf head, b;

@@ -97,8 +97,9 @@ static enum nx_code assertion(const struct nx_recipe *r, const struct claims *cl
 	nx_uuid(id);
 	claim(&b, "jti", cl->id ? id : NULL);
 	nx_buf_putc(&b, '}');
-	enum nx_code c = b.failed ? nx_fail(err, NX_E_MEMORY, "Out of memory.")
-				  : nx_jwt_sign(r->key, r->key_id, nx_buf_str(&b), a, ret, err);
+	enum nx_code c =
+		b.failed ? nx_fail(err, NX_E_MEMORY, "Out of memory.")
+			 : nx_assertion_sign(r->key, r->key_id, nx_buf_str(&b), a, ret, err);
 	nx_buf_done(&b);
 	return c;
 }

@@ -84,7 +84,7 @@ bool nx_token_text_ok(struct nx_str s); /* 1..NX_TOKEN_TEXT_MAX bytes of visible
 NX_NODISCARD enum nx_code nx_key_read(struct nx_str pem, const char *passphrase, EVP_PKEY **ret,
 				      struct nx_error *err);
 /* A compact JWS over the claims: RS256 or ES256, by the key. `kid` may be NULL. */
-NX_NODISCARD enum nx_code nx_jwt_sign(EVP_PKEY *key, const char *kid, struct nx_str claims,
+NX_NODISCARD enum nx_code nx_assertion_sign(EVP_PKEY *key, const char *kid, struct nx_str claims,
 				      struct nx_arena *a, struct nx_str *ret, struct nx_error *err);
 /* "SHA256:" and base64 of the hash of the public key's SubjectPublicKeyInfo. */
 NX_NODISCARD enum nx_code nx_key_fingerprint(EVP_PKEY *key, char ret[64], struct nx_error *err);
