@@ -103,7 +103,7 @@ static void summarise(const struct nx_request *r, struct nx_trace_record *t)
 
 static const char *method_of(const struct nx_request *r)
 {
-	return r->http->method == NX_HTTP_HEAD ? "HEAD" : r->route->method_text;
+	return r->http->method == NX_HTTP_HEAD ? "HEAD" : r->entry->method_text;
 }
 
 static void put_query(const struct nx_request *r, struct nx_trace_record *t)
@@ -155,7 +155,7 @@ void nx_request_trace_end(const struct nx_request *r, enum nx_code c, int64_t el
 			  : c	    ? nx_code_http(c)
 				    : 200,
 		.method = method_of(r),
-		.route = r->route->path,
+		.route = r->entry->path,
 		.scheme = r->http->tls ? "https" : "http",
 		.door = r->door,
 		.rows = r->rows,

@@ -146,6 +146,23 @@ def a_cursor_s_batches_link_to_its_opening():
 
 
 @case
+def a_tool_of_an_agent_is_a_query_by_another_door():
+    gw, c = shared()
+    t, p, _ = new_parent()
+    before = value(gw.get("/metrics").text, "nexus_queries_total", door="mcp", outcome="success", type="sqlite")
+    r = gw.post("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "query", "arguments": {"source": "lite", "sql": "SELECT id FROM t"}}},
+        headers={"traceparent": f"00-{t}-{p}-01"})
+    eq((200, False), (r.status, r.json["result"]["isError"]), r)
+    spans = c.trace(t)
+    root = whole(spans)
+    eq(("POST /mcp", "mcp", "SELECT t"), (root.name, root.attr["nexus.door"], spans["run"].name))
+    m = gw.get("/metrics").text
+    eq(before + 1, value(m, "nexus_queries_total", door="mcp", outcome="success", type="sqlite"))
+    check(value(m, "nexus_http_requests_total", route="mcp") > 0, "by its path")
+
+
+@case
 def who_is_sampled():
     gw, c = shared()
     gw.query("lite", "SELECT 1")
