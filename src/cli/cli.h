@@ -20,6 +20,7 @@ int nx_cmd_serve(struct nx_cli *cli);
 int nx_cmd_query(struct nx_cli *cli);
 int nx_cmd_source(struct nx_cli *cli);
 int nx_cmd_token(struct nx_cli *cli);
+int nx_cmd_token_fetch(struct nx_cli *cli); /* of nx_cmd_token() */
 int nx_cmd_audit(struct nx_cli *cli);
 int nx_cmd_health(struct nx_cli *cli);
 int nx_cmd_check(struct nx_cli *cli);

@@ -8,6 +8,7 @@ static const char help[] = "usage: nexus token create NAME --role agent|analyst|
 			   "                          [--scopes A,B] [--sources A,B]\n"
 			   "       nexus token list\n"
 			   "       nexus token revoke ID\n"
+			   "       nexus token fetch FILE   (tries an authentication block)\n"
 			   "options: --url URL  --key KEY\n"
 			   "A new key or token is printed once, alone on standard output.\n";
 
@@ -97,6 +98,8 @@ static int revoke(struct nx_cli *cli, struct nx_client *c, struct nx_arena *a)
 int nx_cmd_token(struct nx_cli *cli)
 {
 	int ret = NX_EXIT_USAGE;
+	if (cli->argc >= 1 && strcmp(cli->argv[0], "fetch") == 0)
+		return nx_cmd_token_fetch(cli);
 	struct nx_arena *a = nx_arena_new(0);
 	struct nx_client *c = nx_client_new(cli);
 	if (!a || !c)
