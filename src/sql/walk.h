@@ -1,5 +1,6 @@
 /* The walker's state, private to src/sql: walk.c moves through clauses and parentheses, call.c judges
- * called functions and file paths, names.c collects tables. */
+ * called functions and file paths, names.c collects tables; place.c says where a word is a keyword and which are
+ * refused, begin.c how a query begins. */
 #ifndef NX_SQL_WALK_H
 #define NX_SQL_WALK_H
 
@@ -104,6 +105,44 @@ static inline bool nx_walk_is_name(const struct nx_walk *w, uint32_t i)
 {
 	return i < w->n && (w->t[i].kind == NX_T_WORD || w->t[i].kind == NX_T_QUOTED);
 }
+
+static inline bool nx_walk_before_is(const struct nx_walk *w, uint32_t i, uint16_t word)
+{
+	return i > 0 && nx_walk_is_word(w, i - 1, word);
+}
+
+static inline struct nx_frame *nx_walk_top(struct nx_walk *w)
+{
+	return &w->frames[w->depth - 1];
+}
+
+/* walk.c */
+NX_NODISCARD enum nx_code nx_walk_push(struct nx_walk *w, uint32_t i, struct nx_frame f);
+NX_NODISCARD enum nx_code nx_walk_open_paren(struct nx_walk *w, uint32_t i);
+
+/* place.c */
+
+/* Does AS stand before i as a keyword? `1 AS as INTO` and `x.as INTO` have a name of that spelling. */
+bool nx_walk_after_as(const struct nx_walk *w, uint32_t i);
+/* A word counts as a keyword unless it is a name by its place. */
+bool nx_walk_keyword_place(const struct nx_walk *w, uint32_t i);
+/* Refuses the keyword at i where rules.def says so. */
+NX_NODISCARD enum nx_code nx_walk_rules(struct nx_walk *w, uint32_t i);
+/* FOR: a lock, or one of the clauses that begin so and only read. */
+NX_NODISCARD enum nx_code nx_walk_for(struct nx_walk *w, uint32_t i);
+
+/* begin.c */
+
+bool nx_walk_starts_query(const struct nx_walk *w, uint32_t i);
+bool nx_walk_other_statement(const struct nx_walk *w, uint32_t i);
+NX_NODISCARD enum nx_code nx_walk_refuse_start(struct nx_walk *w, uint32_t i);
+bool nx_walk_after_with(const struct nx_walk *w, uint32_t i);
+NX_NODISCARD enum nx_code nx_walk_begin_select(struct nx_walk *w, uint32_t i);
+void nx_walk_begin_from(struct nx_frame *f);
+/* The frame expects a query at i. */
+NX_NODISCARD enum nx_code nx_walk_start_query(struct nx_walk *w, uint32_t i);
+/* One token of a list of CTEs. */
+NX_NODISCARD enum nx_code nx_walk_cte(struct nx_walk *w, uint32_t i);
 
 /* Sets w->err at token i and returns code. */
 enum nx_code nx_walk_fail(struct nx_walk *w, uint32_t i, enum nx_code code, const char *fmt, ...)
