@@ -1,5 +1,5 @@
-/* What judging costs. `gate_bench [dialect]`: median and tail per statement for a 200-byte SELECT, and
- * time per byte for long ones, which must not grow with the length. */
+/* What judging costs. `gate_bench [dialect]`: median and tail per statement for a 200-byte SELECT; with a
+ * dialect also the time per byte of long ones of many shapes, which must not grow with the length. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -67,6 +67,45 @@ static char *long_select(size_t bytes)
 	return s;
 }
 
+/* What a mean client would send: `unit` again and again between `head` and `tail`, `bytes` in all. */
+static char *shape(const char *head, const char *unit, const char *tail, size_t bytes)
+{
+	size_t h = strlen(head), u = strlen(unit), t = strlen(tail), n = (bytes - h - t) / u;
+	char *s = malloc(bytes + 1);
+	if (!s)
+		exit(1);
+	memcpy(s, head, h);
+	for (size_t i = 0; i < n; i++)
+		memcpy(s + h + i * u, unit, u);
+	memcpy(s + h + n * u, tail, t + 1);
+	return s;
+}
+
+static void measure_shapes(enum nx_dialect d, const struct nx_gate_policy *p)
+{
+	static const struct {
+		const char *what, *head, *unit, *tail;
+		size_t max;
+	} shapes[] = {
+		{ "IN list", "SELECT a FROM t WHERE a IN (1", ",1", ")", 20000 },
+		{ "one comment", "SELECT 1 /*", "ab ", "*/", 100000 },
+		{ "many comments", "SELECT 1 ", "/* c */", "", 100000 },
+		{ "one literal", "SELECT '", "''", "'", 100000 },
+		{ "many literals", "SELECT 'x'", ",''", "", 100000 },
+		{ "operators", "SELECT 1", "+1", "", 100000 },
+		{ "OR of comparisons", "SELECT a FROM t WHERE a = 1", " OR a = 1", "", 100000 },
+		{ "opened and closed", "SELECT 1", "+(1)", "", 100000 },
+		{ "calls", "SELECT 1", "+abs(1)", "", 100000 },
+		{ "subqueries", "SELECT 1", ",(SELECT 1)", "", 100000 },
+	};
+	for (size_t i = 0; i < NX_COUNTOF(shapes); i++)
+		for (size_t bytes = shapes[i].max / 10; bytes <= shapes[i].max; bytes *= 10) {
+			char *s = shape(shapes[i].head, shapes[i].unit, shapes[i].tail, bytes);
+			measure(d, p, shapes[i].what, nx_str(s), (unsigned)(20000000 / bytes));
+			free(s);
+		}
+}
+
 int main(int argc, char **argv)
 {
 	struct nx_gate_policy p = { .max_joins = 100, .one_opinion = true };
@@ -85,6 +124,7 @@ int main(int argc, char **argv)
 				(unsigned)(20000000 / bytes));
 			free(s);
 		}
+		measure_shapes((enum nx_dialect)d, &p);
 		if (d == NX_D_POSTGRESQL) {
 			p.one_opinion = false;
 			measure((enum nx_dialect)d, &p, "with second opinion", nx_str(point),
