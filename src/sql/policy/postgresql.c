@@ -1,7 +1,10 @@
 /* PostgreSQL and what speaks its SQL: openGauss, GaussDB, Kingbase, Greenplum; Redshift adds a few.
  * The pure names are those whose every overload in PostgreSQL 15's pg_catalog is immutable or
- * stable (tests/corpus_live.py compares), plus words of the grammar that look like calls. */
+ * stable (tests/corpus_live.py compares), plus words of the grammar that look like calls. Those of
+ * NX_PG_CATALOG come from the catalog itself; who resolves a name to a function of a user's own (by a schema
+ * before pg_catalog in search_path) is docs/decisions/019. */
 #include "sql/policy/lists.h"
+#include "sql/policy/postgresql_catalog.h"
 
 #define PG_DENY                                                                                    \
 	{ NX_FN_SLEEPS, "pg_sleep pg_sleep_for pg_sleep_until sys_sleep dbe_lock dbms_lock" },     \
@@ -97,30 +100,32 @@ const struct nx_fn_list nx_fn_postgresql[] = {
 	  "nummultirange tsmultirange tstzmultirange datemultirange "
 	  "bit bpchar char character dec decimal float float4 float8 int2 int4 int8 interval money "
 	  "name numeric oid time timestamp timestamptz timetz varbit varchar varying date bool" },
+	/* Exact names only: a prefix would let in functions that users make. */
+	NX_PG_CATALOG,
 	{ NX_FN_READ,
 	  "now clock_timestamp statement_timestamp transaction_timestamp timeofday random "
 	  "gen_random_uuid version current_setting current_database current_schema current_schemas "
 	  "current_user session_user pg_backend_pid inet_client_addr inet_client_port "
-	  "inet_server_addr inet_server_port current_query currval lastval pg_get_* pg_relation_size "
-	  "pg_table_size pg_total_relation_size pg_indexes_size pg_database_size "
-	  "pg_tablespace_size pg_size_bytes pg_column_size pg_column_compression pg_collation_for "
-	  "pg_client_encoding pg_encoding_to_char pg_char_to_encoding pg_is_in_recovery "
-	  "pg_last_* pg_postmaster_start_time pg_conf_load_time pg_blocking_pids "
-	  "pg_partition_tree pg_partition_ancestors pg_partition_root pg_sequence_last_value "
-	  "pg_sequence_parameters pg_table_is_visible pg_type_is_visible pg_function_is_visible "
-	  "pg_has_role has_* to_reg* format_type obj_description col_description "
-	  "shobj_description pg_describe_object pg_identify_object pg_stat_get_* pg_show_all_settings "
-	  "pg_timezone_names pg_timezone_abbrevs pg_options_to_table pg_lock_status "
-	  "pg_current_wal_* pg_wal_lsn_diff pg_walfile_name pg_xact_status txid_* "
-	  "pg_current_snapshot pg_current_xact_id_if_assigned pg_visible_in_snapshot "
-	  "pg_snapshot_* pg_filenode_relation pg_relation_filenode pg_relation_filepath "
-	  "pg_relation_is_updatable pg_column_is_updatable row_security_active lo_get "
-	  "enum_first enum_last enum_range aclexplode pg_my_temp_schema "
-	  "pg_is_other_temp_schema pg_trigger_depth pg_cursor pg_prepared_statement pg_tablespace_* "
-	  "pg_index_column_has_property pg_index_has_property pg_indexam_has_property "
-	  "xml_is_well_formed xml_is_well_formed_content xml_is_well_formed_document "
-	  "ts_lexize ts_parse ts_token_type get_current_ts_config getdatabaseencoding "
-	  "bernoulli system system_rows system_time" },
+	  "inet_server_addr inet_server_port current_query currval lastval pg_relation_size "
+	  "pg_table_size pg_total_relation_size pg_indexes_size pg_database_size pg_tablespace_size "
+	  "pg_size_bytes pg_column_size pg_column_compression pg_collation_for pg_client_encoding "
+	  "pg_encoding_to_char pg_char_to_encoding pg_is_in_recovery pg_postmaster_start_time "
+	  "pg_conf_load_time pg_blocking_pids pg_partition_tree pg_partition_ancestors "
+	  "pg_partition_root pg_sequence_last_value pg_sequence_parameters pg_table_is_visible "
+	  "pg_type_is_visible pg_function_is_visible pg_has_role format_type obj_description "
+	  "col_description shobj_description pg_describe_object pg_identify_object "
+	  "pg_show_all_settings pg_timezone_names pg_timezone_abbrevs pg_options_to_table "
+	  "pg_lock_status pg_wal_lsn_diff pg_walfile_name pg_xact_status pg_current_snapshot "
+	  "pg_current_xact_id_if_assigned pg_visible_in_snapshot pg_filenode_relation "
+	  "pg_relation_filenode pg_relation_filepath pg_relation_is_updatable "
+	  "pg_column_is_updatable row_security_active lo_get enum_first enum_last enum_range "
+	  "aclexplode pg_my_temp_schema pg_is_other_temp_schema pg_trigger_depth pg_cursor "
+	  "pg_prepared_statement pg_index_column_has_property pg_index_has_property "
+	  "pg_indexam_has_property xml_is_well_formed xml_is_well_formed_content "
+	  "xml_is_well_formed_document ts_lexize ts_parse ts_token_type get_current_ts_config "
+	  "getdatabaseencoding bernoulli system system_rows system_time pg_current_wal_lsn "
+	  "pg_current_wal_flush_lsn pg_current_wal_insert_lsn pg_last_committed_xact "
+	  "pg_last_wal_receive_lsn pg_last_wal_replay_lsn pg_last_xact_replay_timestamp txid_status" },
 	{ 0, NULL },
 };
 
