@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "catalog/vitals.h"
 #include "gate/api/mcp.h"
 #include "gate/guard.h"
 #include "gate/schemas.h"
@@ -239,6 +240,16 @@ struct schemas {
 	struct nx_dbschema *at[MOST_SOURCES]; /* NULL: not there in time */
 };
 
+/* One that a query would not be let at is not asked either; what is cached of it may be shown. */
+static enum nx_schema_need need_of(const struct nx_data_source *s)
+{
+	struct nx_error unused;
+	bool may = s->status == NX_SOURCE_ACTIVE ||
+		   (s->status == NX_SOURCE_ERROR && !nx_vitals_admit(s, nx_now(), &unused)) ||
+		   (s->status == NX_SOURCE_DRAFT && s->account == NX_ACCOUNT_ANY);
+	return may ? NX_SCHEMA_USE : NX_SCHEMA_PEEK;
+}
+
 /* All that are missing are asked first, so that they load side by side. */
 static void get_schemas(struct nx_request *r, const struct searched *w, struct schemas *ret)
 {
@@ -250,8 +261,8 @@ static void get_schemas(struct nx_request *r, const struct searched *w, struct s
 			if (ret->at[i])
 				continue;
 			r->source = w->at[i];
-			if (!nx_schemas_get(r->gw->schemas, r, NX_SCHEMA_USE, turn ? until : 0, &v,
-					    &unused))
+			if (!nx_schemas_get(r->gw->schemas, r, need_of(w->at[i]), turn ? until : 0,
+					    &v, &unused))
 				ret->at[i] = v.schema;
 		}
 	r->source = NULL;
