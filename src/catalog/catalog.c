@@ -146,9 +146,9 @@ static enum nx_code build_row(struct nx_catalog *c, const struct nx_store_source
 	return code;
 }
 
-static enum nx_code load(const struct nx_store_source *row, void *arg, struct nx_error *err)
+enum nx_code nx_catalog_from_row(struct nx_catalog *c, const struct nx_store_source *row,
+				 struct nx_snapshot **ret, struct nx_error *err)
 {
-	struct nx_catalog *c = arg;
 	struct nx_request q = { .name = row->name,
 				.type_name = row->type,
 				.description = row->description };
@@ -164,9 +164,10 @@ static enum nx_code load(const struct nx_store_source *row, void *arg, struct nx
 		return nx_fail(err, NX_E_STORE_FAILED,
 			       "The metadata store holds a damaged data source.");
 	memcpy(from.id, row->id.ptr, row->id.len);
+	enum nx_source_status stored = from.status;
 	struct nx_arena *a = nx_arena_new(SCRATCH_MAX);
-	enum nx_code code = a && reserve(c, 1) ? build_row(c, row, &q, &from, a, &s, &why)
-					       : nx_fail(&why, NX_E_MEMORY, "Out of memory.");
+	enum nx_code code = a ? build_row(c, row, &q, &from, a, &s, &why)
+			      : nx_fail(&why, NX_E_MEMORY, "Out of memory.");
 	if (code == NX_E_MEMORY)
 		(void)nx_fail(err, code, "%s", why.message);
 	else if (code)
@@ -176,8 +177,21 @@ static enum nx_code load(const struct nx_store_source *row, void *arg, struct nx
 		return code;
 	if (!s->pub.driver && s->pub.status == NX_SOURCE_ACTIVE)
 		s->pub.status = NX_SOURCE_DRAFT; /* an older or fuller build made it active */
-	link_in(c, s);
+	s->stored = stored;
+	*ret = s;
 	return NX_OK;
+}
+
+static enum nx_code load(const struct nx_store_source *row, void *arg, struct nx_error *err)
+{
+	struct nx_catalog *c = arg;
+	struct nx_snapshot *s;
+	if (!reserve(c, 1))
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	enum nx_code code = nx_catalog_from_row(c, row, &s, err);
+	if (!code)
+		link_in(c, s);
+	return code;
 }
 
 enum nx_code nx_catalog_open(struct nx_store *store, const uint8_t key[32], struct nx_catalog **ret,
@@ -357,6 +371,7 @@ enum nx_code nx_catalog_add_new(struct nx_catalog *c, const struct nx_request *q
 		return code;
 	}
 	s->pub.from_config = !from->save;
+	s->stored = s->pub.status;
 	nx_data_source_ref(&s->pub);
 	nx_catalog_swap(c, NULL, s);
 	*ret = s;
@@ -453,6 +468,7 @@ enum nx_code nx_catalog_replace_with(struct nx_catalog *c, struct nx_snapshot *o
 		nx_data_source_unref(s ? &s->pub : NULL);
 		return code;
 	}
+	s->stored = s->pub.status;
 	nx_data_source_ref(&s->pub);
 	nx_catalog_swap(c, old, s);
 	*ret = s;
@@ -511,6 +527,7 @@ static enum nx_code change_status(struct nx_catalog *c, struct nx_snapshot *old,
 	if (!s)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	s->pub.from_config = old->pub.from_config;
+	s->stored = save ? status : old->stored;
 	s->pub.problem = old->pub.problem;
 	memcpy(s->pub.problem_text, old->pub.problem_text, sizeof(s->pub.problem_text));
 	enum nx_code code =

@@ -126,6 +126,11 @@ NX_NODISCARD enum nx_code nx_catalog_build(struct nx_catalog *c, const struct nx
 					   struct nx_arena *a, struct nx_str *rules,
 					   const struct nx_data_source **ret, struct nx_error *err);
 
+/* Takes over what the store has: others may have made, changed and deleted sources. A row is checked as at
+ * start. What did not change keeps its snapshot and pool; a source whose name this configuration file has taken
+ * is left out, and said to be in the log. Nothing changes when the store fails. */
+NX_NODISCARD enum nx_code nx_catalog_sync(struct nx_catalog *c, struct nx_error *err);
+
 struct nx_declared {
 	uint32_t added, changed, removed, unchanged;
 };

@@ -4,7 +4,8 @@
  *	config -> flat entries -> rules -> options      (config.c, rules.c)
  *	options + names -> snapshot                     (snapshot.c)
  *	snapshots by id and by name                     (table.c, catalog.c)
- *	those of the configuration file                 (declared.c)  */
+ *	those of the configuration file                 (declared.c)
+ *	what other instances changed                    (sync.c)  */
 #ifndef NX_CATALOG_CATALOG_INT_H
 #define NX_CATALOG_CATALOG_INT_H
 
@@ -100,6 +101,9 @@ struct nx_snapshot {
 	atomic_bool replaced; /* set before on_change is told */
 	bool in_vault; /* nx_catalog_refresh() looks at it */
 	enum nx_source_status was; /* its status if it had no problem */
+	/* `writing` */
+	enum nx_source_status stored; /* of the store's row; pub.status may have moved on by what probes found */
+	uint64_t round;               /* of sync.c, that saw the row last */
 	struct nx_body *body;
 };
 
@@ -202,10 +206,15 @@ struct nx_catalog {
 	struct nx_snapshot *
 		*sorted; /* by name; count is that of the tables; each holds a reference */
 	size_t sorted_cap;
+	uint64_t round; /* of sync.c; `writing` */
 	void (*on_change)(const struct nx_data_source *old, void *arg);
 	void *on_change_arg;
 };
 
+/* A row of the store as a snapshot with one reference; one that cannot be built any more is there with its
+ * `problem`. */
+NX_NODISCARD enum nx_code nx_catalog_from_row(struct nx_catalog *c, const struct nx_store_source *row,
+					      struct nx_snapshot **ret, struct nx_error *err);
 /* The snapshot behind an id, without a reference: only writers drop snapshots, and the caller is the one. */
 struct nx_snapshot *nx_catalog_current(struct nx_catalog *c, struct nx_str id);
 /* Room in the tables, before anything is stored that could then not be linked. */

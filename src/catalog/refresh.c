@@ -60,6 +60,7 @@ static bool refresh(struct nx_catalog *c, struct nx_snapshot *old)
 		    (old->pub.problem || !nx_options_equal(old->pub.options, s->pub.options));
 	if (swap) {
 		s->pub.from_config = old->pub.from_config;
+		s->stored = old->stored;
 		if (s->pub.account != NX_ACCOUNT_ANY && s->pub.status == NX_SOURCE_ACTIVE)
 			s->pub.status =
 				NX_SOURCE_DRAFT; /* until the prober has looked at the account */

@@ -1,8 +1,9 @@
 /* nexus vault rotate: another master key for the secrets of data sources. The gateway must be
- * stopped; the store's instance lock sees to that. */
+ * stopped; the store's instance lock sees to that, but not for a store on a server. */
 #include <stdio.h>
 
 #include "cli/client.h"
+#include "gate/peers.h"
 #include "store/store.h"
 #include "store/vault.h"
 
@@ -26,6 +27,8 @@ static enum nx_code load(const char *path, bool make, struct nx_vault **ret, str
 static enum nx_code open_store(const struct nx_config *cfg, struct nx_store **ret,
 			       struct nx_error *err)
 {
+	if (*nx_opt_str(cfg->values, "store.url", ""))
+		return nx_gate_open_store(cfg->values, ret, err);
 	char path[4096];
 	int n = snprintf(path, sizeof(path), "%s/nexus.db",
 			 nx_opt_str(cfg->values, "dataDir", ".nexus"));

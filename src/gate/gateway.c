@@ -14,6 +14,7 @@
 #include "base/net.h"
 #include "exec/health.h"
 #include "gate/guard.h"
+#include "gate/peers.h"
 #include "gate/renewer.h"
 #include "gate/request.h"
 #include "gate/schemas.h"
@@ -92,13 +93,8 @@ static enum nx_code first_admin_key(struct nx_gateway *gw, struct nx_error *err)
 static enum nx_code open_store(struct nx_gateway *gw, struct nx_error *err)
 {
 	const struct nx_options *o = gw->config.values;
-	const char *dir = nx_opt_str(o, "dataDir", ".nexus");
-	enum nx_code c = make_data_dir(dir, err);
-	char path[4096];
-	int n = snprintf(path, sizeof(path), "%s/nexus.db", dir);
-	if (!c && (n < 0 || (size_t)n >= sizeof(path)))
-		c = nx_fail(err, NX_E_CONFIG, "dataDir is too long.");
-	return c ? c : nx_store_open(path, &gw->store, err);
+	enum nx_code c = make_data_dir(nx_opt_str(o, "dataDir", ".nexus"), err);
+	return c ? c : nx_gate_open_store(o, &gw->store, err);
 }
 
 static bool loopback_only(const char *listen)
@@ -153,6 +149,8 @@ static enum nx_code open_catalog(struct nx_gateway *gw, struct nx_error *err)
 {
 	uint8_t key[NX_VAULT_KEY_LEN];
 	enum nx_code c = vault_key(gw, key, err);
+	if (!c && nx_store_shared(gw->store))
+		c = nx_vault_claim(gw->store, key, err);
 	if (!c)
 		c = nx_catalog_open(gw->store, key, &gw->catalog, err);
 	if (!c)
@@ -351,6 +349,7 @@ static void free_parts(struct nx_gateway *gw)
 		pthread_mutex_unlock(&gw->keeper_lock);
 		pthread_join(gw->keeper, NULL);
 	}
+	nx_peers_stop(gw->peers);
 	nx_health_stop(gw->health);
 	nx_renewer_stop(gw->renewer);
 	nx_cursors_free(gw->cursors);
@@ -362,9 +361,6 @@ static void free_parts(struct nx_gateway *gw)
 	nx_catalog_free(gw->catalog);
 	nx_renewer_free(gw->renewer);
 	nx_kv_stop();
-	for (const struct nx_driver *const *d = nx_drivers; *d; d++)
-		if ((*d)->fini)
-			(*d)->fini();
 	nx_token_stop();
 	nx_token_keep(NULL);
 	nx_token_store_free(gw->tokens);
@@ -372,6 +368,10 @@ static void free_parts(struct nx_gateway *gw)
 	nx_grants_free(gw->grants);
 	nx_auth_free(gw->auth);
 	nx_store_close(gw->store);
+	/* after the store, which may use a driver's library */
+	for (const struct nx_driver *const *d = nx_drivers; *d; d++)
+		if ((*d)->fini)
+			(*d)->fini();
 	nx_reloads_free(gw->reloads);
 	nx_config_done(&gw->config);
 	free(gw);
@@ -440,6 +440,9 @@ enum nx_code nx_gateway_start(struct nx_config *config, const struct nx_inherite
 		c = start_keeper(gw, err);
 	if (!c && nx_kv_on())
 		c = start_renewer(gw, err);
+	if (!c && nx_store_shared(gw->store))
+		c = nx_peers_start(gw, (int64_t)nx_opt_ms(o, "store.poll", 1000) * NX_MS,
+				   &gw->peers, err);
 	if (!c)
 		c = listen_http(gw, from, err);
 	if (!c)

@@ -22,6 +22,7 @@ struct nx_health;
 struct nx_renewer;
 struct nx_token_store;
 struct nx_buf;
+struct nx_peers;
 struct nx_schemas;
 
 struct nx_gateway {
@@ -35,6 +36,7 @@ struct nx_gateway {
 	struct nx_health *health;
 	struct nx_token_store *tokens; /* rotated refresh tokens */
 	struct nx_renewer *_Atomic renewer; /* NULL: no HashiCorp Vault */
+	struct nx_peers *peers;   /* NULL: the store is not shared */
 	struct nx_history *history;
 	struct nx_verdicts *verdicts;
 	struct nx_cursors *cursors;

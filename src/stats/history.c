@@ -17,6 +17,7 @@ struct nx_history {
 	pthread_cond_t wake;
 	pthread_t writer;
 	bool stopping;
+	enum nx_code trouble; /* told in the log; the writer's own */
 	uint64_t head; /* records ever added */
 	uint64_t written; /* records handed to the store */
 	uint64_t lost; /* not told in the log yet */
@@ -49,6 +50,12 @@ static enum nx_code write_batch(struct nx_history *h, const struct nx_history_re
 	return nx_store_history_add(h->store, rows, n, h->keep, err);
 }
 
+/* A store that is away or full may be back later: until then the ring holds what fits. */
+static bool waits(enum nx_code c)
+{
+	return c == NX_E_STORE_FAILED || c == NX_E_STORE_LOCKED || c == NX_E_STORE_FULL;
+}
+
 /* Copies up to BATCH unwritten records out and writes them without the lock. Lock held at both
  * ends. False: nothing to write or the store failed. */
 static bool flush(struct nx_history *h, struct nx_history_record *copy)
@@ -75,10 +82,14 @@ static bool flush(struct nx_history *h, struct nx_history_record *copy)
 		       (unsigned long long)lost);
 	struct nx_error err;
 	enum nx_code c = write_batch(h, copy, n, &err);
-	if (c)
+	if (c && c != h->trouble)
 		nx_log_error(NX_LOG_ERROR, "history", NULL, &err);
 	pthread_mutex_lock(&h->lock);
-	h->lost_total += c ? n : 0;
+	h->trouble = c;
+	if (waits(c))
+		h->written -= n;
+	else if (c)
+		h->lost_total += n;
 	return c == NX_OK;
 }
 
@@ -92,8 +103,12 @@ static void *writer_main(void *arg)
 	for (;;) {
 		while (flush(h, copy))
 			;
-		if (h->stopping)
+		if (h->stopping) {
+			if (h->head > h->written)
+				nx_log(NX_LOG_WARN, "history", "%llu history records were lost",
+				       (unsigned long long)(h->head - h->written));
 			break;
+		}
 		struct timespec ts;
 		clock_gettime(CLOCK_MONOTONIC, &ts);
 		ts.tv_sec++;

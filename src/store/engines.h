@@ -18,7 +18,7 @@ static inline bool on_server(void)
 
 static inline struct nx_store_config server_config(const char *database)
 {
-	static char url[300];
+	static _Thread_local char url[300]; /* until the next call */
 	NX_CHECK(snprintf(url, sizeof(url), "mysql://%s@127.0.0.1:%s/%s", getenv("NX_MARIADB_USER"),
 			  getenv("NX_MARIADB_PORT"), database) < (int)sizeof(url));
 	return (struct nx_store_config){ .url = url,

@@ -234,6 +234,7 @@ static enum nx_code ensure_connected(struct mysql_store *s, struct nx_error *err
 	struct nx_error why;
 	enum nx_code c = connect_once(s, s->timeout_s, &why);
 	if (!c) {
+		s->base.session++;
 		if (s->down_told)
 			nx_log(NX_LOG_INFO, "store", "the metadata store is back");
 		s->backoff = 0;
@@ -620,6 +621,10 @@ static enum nx_code parse_url(struct mysql_store *s, const char *url, struct nx_
 			return bad_url("the port is wrong", err);
 		s->port = (unsigned)port;
 	}
+	/* libmariadb takes a host with ';' for a connection string and one with ',' for a list */
+	if (strspn(host, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.:-_") <
+	    (size_t)(end - host))
+		return bad_url("the host is wrong", err);
 	if (!part(p, at, s->user) || !part(host, end, s->host) ||
 	    !part(slash + 1, slash + strlen(slash), s->database))
 		return bad_url("a part is empty, too long or not well written", err);

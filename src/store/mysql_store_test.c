@@ -309,6 +309,8 @@ NX_TEST(what_cannot_be_connected_to)
 		"mysql://u@h/d?x=1",
 		"mysql://u%4@h/d",
 		"mysql://u%00@h/d",
+		"mysql://u@h;port=1/d",
+		"mysql://u@h,g/d",
 		"mysql://u@[::1/d",
 		"mysql://u@[::1]x/d",
 	};

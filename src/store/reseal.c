@@ -93,6 +93,12 @@ enum nx_code nx_store_reseal(struct nx_store *s, const struct nx_vault *from,
 			c = each(&r, NX_ST_SEALED_VERSION, NX_ST_RESEAL_VERSION, err);
 		if (!c) /* what src/tokens keeps */
 			c = each(&r, NX_ST_SEALED_SETTING, NX_ST_RESEAL_SETTING, err);
+		if (!c) { /* a store of several instances says whose it is */
+			struct nx_st *st = nx_st(s, NX_ST_RESEAL_SETTING);
+			nx_st_text(st, 1, NX_STR(NX_VAULT_SETTING));
+			nx_st_text(st, 3, nx_str(nx_vault_name(to)));
+			c = nx_st_run(st, err);
+		}
 		c = nx_store_end(s, c, err);
 	}
 	pthread_mutex_unlock(&s->lock);

@@ -163,7 +163,8 @@ enum nx_code nx_store_changes(struct nx_store *s, uint64_t *ret, struct nx_error
 	nx_st_text(st, 1, topic_name(NX_TOPIC_SHARED));
 	enum nx_code c = NX_OK;
 	if (nx_st_next(st, &c, err)) {
-		*ret = (uint64_t)nx_st_col_i64(st, 0);
+		/* a server that comes back may have lost what came last, and count the same numbers again */
+		*ret = (uint64_t)nx_st_col_i64(st, 0) + ((uint64_t)s->session << 40);
 		nx_st_end(st);
 	} else if (!c) {
 		c = nx_fail(err, NX_E_STORE_FAILED, "The metadata store is damaged.");

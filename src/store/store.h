@@ -64,7 +64,8 @@ NX_NODISCARD enum nx_code nx_store_open(const char *path, struct nx_store **ret,
 void nx_store_close(struct nx_store *s);
 /* May other instances write, too? */
 bool nx_store_shared(const struct nx_store *s);
-/* A number that is another after each write to sources, API keys, grants or settings, by whomever. */
+/* A number that is another after each write to sources, API keys, grants or settings, by
+ * whomever, and after a lost connection. */
 NX_NODISCARD enum nx_code nx_store_changes(struct nx_store *s, uint64_t *ret, struct nx_error *err);
 
 NX_NODISCARD enum nx_code nx_store_sources(struct nx_store *s,

@@ -71,6 +71,7 @@ struct nx_store {
 	const struct nx_store_ops *ops;
 	pthread_mutex_t lock;
 	struct nx_st st[NX_ST_COUNT];
+	uint32_t session; /* connections made so far */
 	int64_t affected; /* rows found by the last statement that wrote */
 	int64_t history_first; /* older records are over the limit of the last add; 0: unknown */
 };

@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include "nexus/buf.h"
+#include "store/store.h"
 
 enum { VERSION = 1, NONCE = 12, TAG = 16, HEAD = 2 + NONCE };
 
 struct nx_vault {
 	uint8_t key[NX_VAULT_KEY_LEN];
 	uint8_t key_id;
+	char name[17];
 };
 
 /* ---- the master key ---- */
@@ -205,6 +207,8 @@ enum nx_code nx_vault_new(const uint8_t key[NX_VAULT_KEY_LEN], struct nx_vault *
 	}
 	memcpy(v->key, key, NX_VAULT_KEY_LEN);
 	v->key_id = hash[0];
+	for (int i = 0; i < 16; i++)
+		v->name[i] = "0123456789abcdef"[(hash[1 + i / 2] >> (i % 2 ? 0 : 4)) & 15];
 	*ret = v;
 	return NX_OK;
 }
@@ -215,6 +219,32 @@ void nx_vault_free(struct nx_vault *v)
 		return;
 	nx_wipe(v, sizeof(*v));
 	free(v);
+}
+
+const char *nx_vault_name(const struct nx_vault *v)
+{
+	return v->name;
+}
+
+enum nx_code nx_vault_claim(struct nx_store *s, const uint8_t key[NX_VAULT_KEY_LEN],
+			    struct nx_error *err)
+{
+	struct nx_vault *v = NULL;
+	struct nx_str have = { 0 };
+	struct nx_arena *a = nx_arena_new(4096);
+	enum nx_code c =
+		a ? nx_vault_new(key, &v, err) : nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (!c)
+		c = nx_store_setting_init(s, NX_VAULT_SETTING, nx_str(v->name), a, &have, err);
+	if (!c && !nx_str_is(have, v->name))
+		c = nx_fail(err, NX_E_CREDENTIAL_INVALID,
+			    "CV-004: the metadata store belongs to vault key %.16s, this gateway "
+			    "has %s. "
+			    "Give all gateways on one store the same vault.key or vault.keyFile.",
+			    have.len == 16 ? have.ptr : "?", v->name);
+	nx_vault_free(v);
+	nx_arena_free(a);
+	return c;
 }
 
 /* The associated data: head byte values, purpose, owner. */

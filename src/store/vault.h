@@ -32,6 +32,14 @@ NX_NODISCARD enum nx_code nx_vault_new(const uint8_t key[NX_VAULT_KEY_LEN], stru
 				       struct nx_error *err);
 void nx_vault_free(struct nx_vault *v); /* NULL is fine */
 
+/* A hash of the key, to tell keys apart: 16 hex digits, no secret. */
+const char *nx_vault_name(const struct nx_vault *v);
+#define NX_VAULT_SETTING "vaultKey" /* of the store: the name of the key that its secrets are sealed with */
+/* Of all instances on one store the first says which key it is; one with another key is refused:
+ * CREDENTIAL_INVALID [CV-004]. */
+NX_NODISCARD enum nx_code nx_vault_claim(struct nx_store *s, const uint8_t key[NX_VAULT_KEY_LEN],
+					 struct nx_error *err);
+
 /* An empty text seals to an empty text. */
 NX_NODISCARD enum nx_code nx_vault_seal(const struct nx_vault *v, struct nx_str owner, struct nx_str plain,
 					struct nx_arena *a, struct nx_str *ret, struct nx_error *err);

@@ -68,6 +68,52 @@ class OwnPostgres:
             stop("postgresql", info)
 
 
+class OwnMariadb:
+    """A MariaDB of one test, which may kill it and start it again on the same port."""
+
+    def __init__(self):
+        # a killed server must not lose what it said was kept
+        self.info = start("mariadb", "--", "--innodb-flush-log-at-trx-commit=1")
+        self.server = Mariadb("mariadb", self.info)
+        self.pid = int(self.info["PID"])
+        with open(f"/proc/{self.pid}/cmdline", "rb") as f:
+            self.command = f.read().rstrip(b"\0").split(b"\0")
+        self.process = None  # of start(); the first is the script's
+        nxtest.closers.insert(0, self.stop)
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        if self.process:
+            self.process.wait()
+        nxtest.until("the server is gone", lambda: not self.alive())
+
+    def alive(self):
+        try:
+            with open(f"/proc/{self.pid}/stat", encoding="ascii") as f:
+                return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+        except FileNotFoundError:
+            return False
+
+    def start(self):
+        with open(os.path.join(self.server.dir, "log"), "ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.pid = self.process.pid
+        nxtest.until("the server answers", self.answers, seconds=20, every=0.1)
+
+    def answers(self):
+        try:
+            return self.server.sql("SELECT 1")
+        except Failed:
+            return None
+
+    def stop(self):
+        info, self.info = self.info, None
+        if info:
+            stop("mariadb", info)
+            if self.process:
+                self.process.wait()
+
+
 class Postgres(Server):
     """The gateway logs in as `api`: not a superuser, but it may write every table on purpose."""
     database = "postgres"
@@ -137,12 +183,12 @@ KINDS = {"postgresql": (Postgres, "postgres.sh", "NX_PG_"),
          "mariadb": (Mariadb, "mariadb.sh", "NX_MARIADB_")}
 
 
-def start(kind):
+def start(kind, *options):
     cls, script, prefix = KINDS[kind]
     path = os.path.join(SCRIPTS, script)
     if not os.access(path, os.X_OK):
         skip(f"tests/servers/{script} is not there")
-    p = subprocess.run([path, "start"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    p = subprocess.run([path, "start", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                        start_new_session=True)
     if p.returncode:
         raise Failed(f"{script}: {p.stderr}")
