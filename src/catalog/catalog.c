@@ -528,6 +528,8 @@ static enum nx_code change_status(struct nx_catalog *c, struct nx_snapshot *old,
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	s->pub.from_config = old->pub.from_config;
 	s->stored = save ? status : old->stored;
+	s->in_vault = old->in_vault;
+	s->was = status;
 	s->pub.problem = old->pub.problem;
 	memcpy(s->pub.problem_text, old->pub.problem_text, sizeof(s->pub.problem_text));
 	enum nx_code code =
