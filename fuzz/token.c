@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				     : nx_oauth_answer(status, body, a, &got, &err);
 	if (c == NX_OK)
 		check(&got);
-	if (nx_jwt_expiry(body) < 0)
+	if (nx_token_expiry(body) < 0)
 		abort();
 	nx_arena_free(a);
 	return 0;

@@ -21,7 +21,7 @@ ROOMS = {
     "secrets": BASE | {"outbound"},
     "tokens": STORE | {"outbound"},
     "auth": STORE | {"outbound"},
-    "catalog": STORE | {"outbound", "secrets"},
+    "catalog": STORE | {"outbound", "secrets", "tokens"},
     "stats": STORE | {"outbound"},
     "exec": BASE | {"catalog"},
     "storage": BASE,

@@ -298,6 +298,20 @@ static const struct {
 	  "\"type\":"
 	  "\"serviceAccount\",\"credentialsJson\":\"{}\"}}}",
 	  "CV-007", "config.authentication.credentialsJson", NX_E_CREDENTIAL_INVALID },
+	{ "{\"name\":\"n\",\"type\":\"bigquery\",\"config\":{\"project\":\"p\",\"authentication\":{"
+	  "\"type\":\"serviceAccount\",\"credentialsJson\":\"{\\\"client_email\\\":1,"
+	  "\\\"private_key\\\":\\\"\\\"}\"}}}",
+	  "CV-007", "config.authentication.credentialsJson", NX_E_CREDENTIAL_INVALID },
+	/* {"exp":1} */
+	{ "{\"name\":\"n\",\"type\":\"databricks\",\"config\":{\"workspaceUrl\":\"w\","
+	  "\"authentication\":{"
+	  "\"type\":\"oauth2\",\"token\":\"e30.eyJleHAiOjF9.x\"}}}",
+	  "CV-003", "config.authentication.token", NX_E_CREDENTIAL_INVALID },
+	{ "{\"name\":\"n\",\"type\":\"databricks\",\"config\":{\"workspaceUrl\":\"w\","
+	  "\"authentication\":{"
+	  "\"type\":\"oauth2\",\"grantType\":\"refreshToken\",\"clientId\":\"c\",\"clientSecret\":"
+	  "\"s\"}}}",
+	  "CV-005", "config.authentication.refreshToken", NX_E_CREDENTIAL_INVALID },
 	{ "{\"name\":\"n\",\"type\":\"dameng\",\"config\":{\"host\":\"h\",\"username\":\"u\","
 	  "\"charset\":"
 	  "\"BIG5\"}}",

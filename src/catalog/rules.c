@@ -1,6 +1,8 @@
 /* Rules that need more than one option's row: DS-002, credentials that belong together (DS-007 to
  * DS-009, CV-*), values that the type fixes (DS-012, DS-015). Tables first, loops after. */
+#include "base/clock.h"
 #include "catalog/catalog_int.h"
+#include "tokens/tokens.h"
 
 #include <stdarg.h>
 
@@ -141,8 +143,8 @@ static const struct {
 	{ "basic", "username password" },
 	{ "password", "username password" },
 	{ "keypair", "username privateKey" },
-	{ "oauth", "oauthToken|token" },
-	{ "oauth2", "token|oauthToken|credentials" },
+	{ "oauth", "oauthToken|token|clientSecret|refreshToken|privateKey" },
+	{ "oauth2", "token|oauthToken|credentials|clientSecret|refreshToken|privateKey" },
 	{ "pat", "token|password" },
 	{ "jwt", "token" },
 	{ "serviceAccount", "credentialsJson" },
@@ -212,12 +214,24 @@ static bool is_base64(struct nx_str s)
 	return s.len > 0 && s.len % 4 == 0 && pad <= 2;
 }
 
+static bool is_text(const struct nx_json *v)
+{
+	return v && v->kind == NX_JSON_STRING && v->text.len > 0;
+}
+
+/* A JWT says when it ends; of any other token that is not known. */
+static bool is_in_time(struct nx_str token)
+{
+	int64_t end = nx_token_expiry(token);
+	return end == 0 || end > nx_wall_us() / 1000000;
+}
+
 static bool is_service_account(struct nx_str s)
 {
 	struct nx_arena *a = nx_arena_new(1 << 20);
 	const struct nx_json *v = NULL;
-	bool ok = a && nx_json_parse(s, a, &v, NULL) == NX_OK && nx_json_get(v, "client_email") &&
-		  nx_json_get(v, "private_key");
+	bool ok = a && nx_json_parse(s, a, &v, NULL) == NX_OK &&
+		  is_text(nx_json_get(v, "client_email")) && is_text(nx_json_get(v, "private_key"));
 	if (v)
 		nx_json_wipe(v);
 	nx_arena_free(a);
@@ -228,6 +242,8 @@ static const struct {
 	const char *key, *rule, *message;
 	bool (*holds)(struct nx_str value);
 } forms[] = {
+	{ "authentication.token", "CV-003", "token has expired.", is_in_time },
+	{ "authentication.oauthToken", "CV-003", "oauthToken has expired.", is_in_time },
 	{ "authentication.kerberosKeytab", "CV-006", "kerberosKeytab must be base64.", is_base64 },
 	{ "authentication.credentialsJson", "CV-007",
 	  "credentialsJson must be the JSON of a service account key.", is_service_account },
@@ -261,6 +277,11 @@ void nx_rules_check(const struct nx_config *c, const struct nx_options *o, struc
 	for (size_t i = 0; auth && i < NX_COUNTOF(auth_needs); i++)
 		if (strcmp(auth, auth_needs[i].type) == 0)
 			check_needs(o, auth, auth_needs[i].needs, r);
+	if (strcmp(nx_opt_str(o, "authentication.grantType", ""), "refreshToken") == 0 &&
+	    !has(o, "refreshToken", strlen("refreshToken")))
+		nx_rules_add(r, NX_E_CREDENTIAL_INVALID, "CV-005",
+			     "config.authentication.refreshToken",
+			     "grantType refreshToken needs a refreshToken.");
 	for (size_t i = 0; i < NX_COUNTOF(forms); i++) {
 		const char *v = nx_opt_str(o, forms[i].key, NULL);
 		char key[128];

@@ -48,6 +48,15 @@
 	ENUM("charset", PROP, "utf8mb4|utf8|GBK|GB18030", "Character set of the session.")
 #define AUTH(choices) ENUM("authentication.type", REQ, choices, "How the gateway proves itself.")
 #define TOKEN SECRET("authentication.token", "Bearer token.")
+/* A part of include/nexus/token.h; the driver will bring all of it. */
+#define OAUTH                                                                                    \
+	ENUM("authentication.grantType", 0, "clientCredentials|refreshToken|jwtBearer|token",    \
+	     "How an OAuth token is got; absent: told by the other keys."),                      \
+		STRING("authentication.tokenUrl", 0, "Token endpoint."),                         \
+		STRING("authentication.clientId", 0, "OAuth client."),                           \
+		SECRET("authentication.clientSecret", "Its secret."),                            \
+		STRING("authentication.scope", 0, "Scopes asked for, separated by blanks."),     \
+		SECRET("authentication.refreshToken", "OAuth refresh token.")
 #define AUTH_LOGIN                                        \
 	STRING("authentication.username", 0, "Account."), \
 		SECRET("authentication.password", "Its password.")
@@ -85,6 +94,7 @@ static const struct nx_option iceberg[] = {
 	STRING("namespace", 0, "Default namespace."),
 	ENUM("authentication.type", 0, "basic|oauth2|iam", "How the gateway proves itself."),
 	SECRET("authentication.credentials", "Credentials of the catalog."),
+	OAUTH,
 	STRING("authentication.awsRegion", 0, "AWS region."),
 	INT("snapshotId", PROP, 0, INT64_MAX, "Snapshot to read."),
 	INT("schemaVersion", PROP, 0, INT32_MAX, "Schema version to read."),
@@ -124,6 +134,7 @@ static const struct nx_option snowflake[] = { STRING("account", REQ, "Account id
 						     "PEM private key."),
 					      SECRET("authentication.oauthToken", "OAuth token."),
 					      TOKEN,
+					      OAUTH,
 					      STRING("region", PROP, "Region of the account."),
 					      STRING("params", PROP, "Session parameters."),
 					      END };
@@ -136,6 +147,7 @@ static const struct nx_option databricks[] = { STRING("workspaceUrl", REQ,
 					       STRING("httpPath", 0, "HTTP path of the endpoint."),
 					       AUTH("pat|oauth2"),
 					       TOKEN,
+					       OAUTH,
 					       END };
 static const struct nx_option redshift[] = {
 	STRING("host", REQ, "Name or address of the cluster."),
@@ -156,6 +168,7 @@ static const struct nx_option bigquery[] = {
 	AUTH("oauth2|serviceAccount"),
 	SECRET("authentication.credentialsJson", "Service account key, JSON."),
 	SECRET("authentication.oauthToken", "OAuth token."),
+	OAUTH,
 	STRING("location", PROP, "Where jobs run."),
 	INT("maxBytesBilled", PROP, 0, INT64_MAX, "Bytes a query may cost."),
 	END
@@ -220,6 +233,7 @@ static const struct nx_option druid[] = {
 	ENUM("authentication.type", 0, "basic|oauth2", "How the gateway proves itself."),
 	AUTH_LOGIN,
 	TOKEN,
+	OAUTH,
 	INT("context.queryTimeout", PROP, 0, INT32_MAX, "Milliseconds a query may run."),
 	INT("context.priority", PROP, INT32_MIN, INT32_MAX, "Priority of queries."),
 	END

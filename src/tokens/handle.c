@@ -313,7 +313,7 @@ static bool wait_for_change(struct nx_token_handle *h, int64_t deadline)
 /* CV-003: a fixed token that says when it ends. */
 static enum nx_code still_good(const struct nx_recipe *r, struct nx_error *err)
 {
-	int64_t exp = r->grant == NX_GRANT_FIXED ? nx_jwt_expiry(nx_str(r->token)) : 0;
+	int64_t exp = r->grant == NX_GRANT_FIXED ? nx_token_expiry(nx_str(r->token)) : 0;
 	return exp && exp <= nx_wall_us() / 1000000
 		       ? nx_fail(err, NX_E_CREDENTIAL_INVALID, "CV-003: the token has expired.")
 		       : NX_OK;

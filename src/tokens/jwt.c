@@ -124,7 +124,7 @@ enum nx_code nx_key_fingerprint(EVP_PKEY *key, char ret[64], struct nx_error *er
 	return NX_OK;
 }
 
-int64_t nx_jwt_expiry(struct nx_str t)
+int64_t nx_token_expiry(struct nx_str t)
 {
 	const char *dot = t.len ? memchr(t.ptr, '.', t.len) : NULL;
 	const char *end = dot ? memchr(dot + 1, '.', t.len - (size_t)(dot + 1 - t.ptr)) : NULL;

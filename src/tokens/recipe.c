@@ -69,7 +69,7 @@ static enum nx_code fixed(struct maker *m, struct nx_error *err)
 	if (!nx_token_text_ok(nx_str(t)))
 		return nx_fail(err, NX_E_CREDENTIAL_INVALID,
 			       "CV-002: token must be visible ASCII of 16 KiB at most.");
-	int64_t exp = nx_jwt_expiry(nx_str(t));
+	int64_t exp = nx_token_expiry(nx_str(t));
 	if (exp && exp <= nx_wall_us() / 1000000)
 		return nx_fail(err, NX_E_CREDENTIAL_INVALID, "CV-003: the token has expired.");
 	m->r->grant = NX_GRANT_FIXED;

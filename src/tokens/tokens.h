@@ -30,6 +30,9 @@ NX_NODISCARD enum nx_code nx_token_store_new(struct nx_store *s, const uint8_t k
 void nx_token_store_free(struct nx_token_store *k);
 struct nx_token_keeper nx_token_store_keeper(struct nx_token_store *k);
 
+/* When a token ends, Unix seconds, by the `exp` of a JWT that is not verified here; 0: it does not say. */
+int64_t nx_token_expiry(struct nx_str token);
+
 /* Waits until no request is under way; they end within 15 seconds. Handles may still be open. */
 void nx_token_stop(void);
 

@@ -88,8 +88,6 @@ NX_NODISCARD enum nx_code nx_assertion_sign(EVP_PKEY *key, const char *kid, stru
 				      struct nx_arena *a, struct nx_str *ret, struct nx_error *err);
 /* "SHA256:" and base64 of the hash of the public key's SubjectPublicKeyInfo. */
 NX_NODISCARD enum nx_code nx_key_fingerprint(EVP_PKEY *key, char ret[64], struct nx_error *err);
-/* The `exp` of a JWT that is not verified here; 0: none can be read. */
-int64_t nx_jwt_expiry(struct nx_str token);
 
 /* ---- sigv4.c ---- */
 struct nx_sigv4 {

@@ -595,7 +595,7 @@ NX_TEST(snowflake_key_pair)
 		NX_EQ_I(strlen(cases[i].want) + 8 + 44, strlen(field(o, "iss")));
 		NX_EQ_I(3600,
 			strtoll(field(o, "exp"), NULL, 10) - strtoll(field(o, "iat"), NULL, 10));
-		NX_CHECK(nx_jwt_expiry(nx_str(t->text)) == strtoll(field(o, "exp"), NULL, 10));
+		NX_CHECK(nx_token_expiry(nx_str(t->text)) == strtoll(field(o, "exp"), NULL, 10));
 		nx_token_unref(t);
 		done();
 	}
@@ -615,10 +615,10 @@ NX_TEST(fixed_tokens)
 	NX_EQ_I(NX_E_CREDENTIAL_INVALID, OPEN("type=oauth2", "oauthToken=e30.eyJleHAiOjF9.x"));
 	NX_CHECK(strstr(err.message, "CV-003"));
 	nx_options_free(opts);
-	NX_EQ_I(0, nx_jwt_expiry(NX_STR("a.b.c")));
-	NX_EQ_I(0, nx_jwt_expiry(NX_STR("")));
-	NX_EQ_I(0, nx_jwt_expiry(NX_STR("...")));
-	NX_EQ_I(0, nx_jwt_expiry(NX_STR("e30.eyJleHAiOi0xfQ.x")));
+	NX_EQ_I(0, nx_token_expiry(NX_STR("a.b.c")));
+	NX_EQ_I(0, nx_token_expiry(NX_STR("")));
+	NX_EQ_I(0, nx_token_expiry(NX_STR("...")));
+	NX_EQ_I(0, nx_token_expiry(NX_STR("e30.eyJleHAiOi0xfQ.x")));
 }
 
 NX_TEST(blocks_that_are_refused)
