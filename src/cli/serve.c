@@ -54,6 +54,14 @@ static void hide(void)
 		nx_log(NX_LOG_WARN, "start", "the process cannot be made undumpable");
 }
 
+/* Before the reload, and whatever comes of that: the old file may have been moved away. */
+static void reopen_log(void)
+{
+	struct nx_error err;
+	if (nx_log_reopen(&err))
+		nx_log_error(NX_LOG_ERROR, "log", NULL, &err);
+}
+
 static void reload(struct nx_cli *cli, struct nx_gateway *gw)
 {
 	struct nx_config fresh;
@@ -90,6 +98,7 @@ static int attend(struct nx_cli *cli, struct nx_gateway *gw, const sigset_t *min
 	for (;;) {
 		switch (sigtimedwait(mine, NULL, &turn)) {
 		case SIGHUP:
+			reopen_log();
 			reload(cli, gw);
 			break;
 		case SIGUSR2:

@@ -166,7 +166,7 @@ void nx_gateway_reload(struct nx_gateway *gw, struct nx_config *fresh)
 	enum nx_code c = check_lists(o, &err);
 	if (!c)
 		c = load_tls(gw, o, &tls, &err);
-	if (!c) /* also when it is the same: it may have been moved away */
+	if (!c)
 		c = nx_log_open(nx_opt_str(o, "log.file", ""), &err);
 	if (!c) {
 		const struct nx_options *now = nx_gateway_config(gw)->values;

@@ -109,6 +109,11 @@ def a_file_is_opened_again_after_it_was_moved():
     until("the line", lambda: "third" in open(path).read())
     check("third" not in open(path + ".1").read() and "first" not in open(path).read(), "each where it belongs")
     eq(0o640, os.stat(path).st_mode & 0o777)
+    os.rename(path, path + ".2")
+    g.config["nonsense"] = 1  # a configuration that is wrong keeps nobody from rotating logs
+    g.write_config()
+    g.process.send_signal(signal.SIGHUP)
+    until("a new file again", lambda: os.path.exists(path) and "stays as it was" in open(path).read())
     eq("", g.log().strip(), "nothing on standard error")
 
 
