@@ -3,10 +3,12 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/net.h"
 #include "cli/client.h"
 #include "exec/exec.h"
 #include "gate/gateway.h"
+#include "gate/trace.h"
 #include "http/http.h"
 #include "store/store.h"
 
@@ -76,6 +78,8 @@ static bool would_start(const struct nx_config *cfg, struct nx_catalog *cat)
 	enum nx_code c = nx_catalog_declare(cat, cfg->sources, NULL, &err);
 	if (!c && (*cert || *key))
 		c = nx_http_tls_load(cert, key, &tls, &err);
+	if (!c)
+		c = nx_log_open(nx_opt_str(cfg->values, "log.file", ""), &err);
 	nx_http_tls_drop(tls);
 	if (c)
 		fprintf(stderr, "nexus: %s\n", err.message);
@@ -101,6 +105,7 @@ int nx_cmd_check(struct nx_cli *cli)
 	struct nx_auth_config auth = nx_gateway_auth_config(cfg.values);
 	bool ok =
 		nx_auth_config_check(&auth, &err) == NX_OK &&
+		nx_gateway_check_traces(cfg.values, &err) == NX_OK &&
 		nx_net_policy(nx_str(nx_opt_str(cfg.values, "network.allow", "")),
 			      nx_str(nx_opt_str(cfg.values, "network.deny", "")), &err) == NX_OK &&
 		nx_store_open(":memory:", &store, &err) == NX_OK &&

@@ -178,12 +178,9 @@ void nx_request_trace_end(const struct nx_request *r, enum nx_code c, int64_t el
 
 /* ---- life ---- */
 
-enum nx_code nx_gateway_open_traces(struct nx_gateway *gw, struct nx_error *err)
+static struct nx_traces_config config_of(const struct nx_options *o, const char *instance)
 {
-	const struct nx_options *o = gw->config.values;
-	char instance[37];
-	nx_uuid(instance);
-	struct nx_traces_config c = {
+	return (struct nx_traces_config){
 		.endpoint = nx_opt_str(o, "trace.endpoint", ""),
 		.headers = nx_opt_str(o, "trace.headers", ""),
 		.ca_file = nx_opt_str(o, "trace.caFile", ""),
@@ -195,7 +192,20 @@ enum nx_code nx_gateway_open_traces(struct nx_gateway *gw, struct nx_error *err)
 		.queue = (uint32_t)nx_opt_int(o, "trace.queue", 2048),
 		.timeout_ms = nx_opt_ms(o, "trace.timeout", 5000),
 	};
-	gw->trace_sql = nx_opt_bool(o, "trace.sql", false);
+}
+
+enum nx_code nx_gateway_check_traces(const struct nx_options *o, struct nx_error *err)
+{
+	struct nx_traces_config c = config_of(o, "");
+	return *c.endpoint ? nx_traces_check(&c, err) : NX_OK;
+}
+
+enum nx_code nx_gateway_open_traces(struct nx_gateway *gw, struct nx_error *err)
+{
+	char instance[37];
+	nx_uuid(instance);
+	struct nx_traces_config c = config_of(gw->config.values, instance);
+	gw->trace_sql = nx_opt_bool(gw->config.values, "trace.sql", false);
 	if (!*c.endpoint)
 		return NX_OK;
 	enum nx_code code = nx_outbound_init(err);

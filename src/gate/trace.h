@@ -4,6 +4,8 @@
 
 #include "gate/request.h"
 
+/* Would it start with these settings? */
+NX_NODISCARD enum nx_code nx_gateway_check_traces(const struct nx_options *o, struct nx_error *err);
 /* trace.endpoint empty: no traces. */
 NX_NODISCARD enum nx_code nx_gateway_open_traces(struct nx_gateway *gw, struct nx_error *err);
 

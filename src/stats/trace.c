@@ -306,6 +306,17 @@ static enum nx_code build(struct nx_traces *t, struct nx_error *err)
 	return read_headers(t, err);
 }
 
+enum nx_code nx_traces_check(const struct nx_traces_config *c, struct nx_error *err)
+{
+	struct nx_traces *t = calloc(1, sizeof(*t));
+	if (!t)
+		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	t->c = *c;
+	enum nx_code code = build(t, err);
+	traces_free(t);
+	return code;
+}
+
 enum nx_code nx_traces_open(const struct nx_traces_config *c, struct nx_traces **ret,
 			    struct nx_error *err)
 {

@@ -67,6 +67,8 @@ void nx_traceparent_text(const uint8_t id[16], const uint8_t span[8], char ret[N
 /* CONFIG for an endpoint or headers that are wrong. nx_outbound_init must have been called. */
 NX_NODISCARD enum nx_code nx_traces_open(const struct nx_traces_config *c, struct nx_traces **ret,
 					 struct nx_error *err);
+/* Would open take it? Starts nothing. */
+NX_NODISCARD enum nx_code nx_traces_check(const struct nx_traces_config *c, struct nx_error *err);
 /* Sends what is left, once and within the timeout. NULL is fine. */
 void nx_traces_close(struct nx_traces *t);
 

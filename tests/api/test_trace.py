@@ -1,13 +1,13 @@
 """Traces: what a collector gets, read by the official library; and that it never holds anybody up."""
 import json
-import os
 import re
+import subprocess
 import threading
 import time
 
 import servers
 from collector import Collector
-from nxtest import SLOW, Gateway, case, check, eq, main, until
+from nxtest import SLOW, Gateway, case, check, eq, find_binary, main, until
 from observers import value
 from sample import sqlite_source
 
@@ -272,6 +272,8 @@ def wrong_values_are_refused():
         g.expect_status = 1
         g.spawn()
         eq(1, g.process.wait(15), bad)
+        p = subprocess.run([find_binary(), "check", "-c", g.write_config()], capture_output=True, text=True, check=False)
+        eq(1, p.returncode, "nexus check says so before a restart does", bad, p.stdout)
     g, _ = shared()
     r = g.post("/api/v1/datasources", sqlite_source("named", traceContext="applicationName"))
     eq((400, "CONFIG_INVALID"), (r.status, r.code), r)
