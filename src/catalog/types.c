@@ -49,13 +49,13 @@
 #define AUTH(choices) ENUM("authentication.type", REQ, choices, "How the gateway proves itself.")
 #define TOKEN SECRET("authentication.token", "Bearer token.")
 /* A part of include/nexus/token.h; the driver will bring all of it. */
-#define OAUTH                                                                                    \
-	ENUM("authentication.grantType", 0, "clientCredentials|refreshToken|jwtBearer|token",    \
-	     "How an OAuth token is got; absent: told by the other keys."),                      \
-		STRING("authentication.tokenUrl", 0, "Token endpoint."),                         \
-		STRING("authentication.clientId", 0, "OAuth client."),                           \
-		SECRET("authentication.clientSecret", "Its secret."),                            \
-		STRING("authentication.scope", 0, "Scopes asked for, separated by blanks."),     \
+#define OAUTH                                                                                 \
+	ENUM("authentication.grantType", 0, "clientCredentials|refreshToken|jwtBearer|token", \
+	     "How an OAuth token is got; absent: told by the other keys."),                   \
+		STRING("authentication.tokenUrl", 0, "Token endpoint."),                      \
+		STRING("authentication.clientId", 0, "OAuth client."),                        \
+		SECRET("authentication.clientSecret", "Its secret."),                         \
+		STRING("authentication.scope", 0, "Scopes asked for, separated by blanks."),  \
 		SECRET("authentication.refreshToken", "OAuth refresh token.")
 #define AUTH_LOGIN                                        \
 	STRING("authentication.username", 0, "Account."), \

@@ -43,7 +43,6 @@ struct nx_token_handle {
 	int64_t retry_at; /* not before, after a failure */
 	struct nx_error last;
 	char *refresh; /* what replaced the configured one; only the fetching thread uses it */
-	bool asked_keeper;
 };
 
 static atomic_int handles, fetches;
@@ -175,21 +174,31 @@ void nx_token_close(struct nx_token_handle *h)
 
 /* ---- fetching ---- */
 
-/* The refresh token to use: the last one we got, also in an earlier life of the process. */
+static void remember(struct nx_token_handle *h, struct nx_str token)
+{
+	char *own = strndup(token.ptr, token.len);
+	if (!own)
+		return;
+	if (h->refresh)
+		nx_wipe(h->refresh, strlen(h->refresh));
+	free(h->refresh);
+	h->refresh = own;
+}
+
+/* The refresh token to use: the last one we got, also in an earlier life of the process, or that another
+ * gateway on the same store got meanwhile. */
 static const char *current_refresh(struct nx_token_handle *h, struct nx_arena *a)
 {
 	struct nx_str kept;
 	struct nx_error err;
 	if (h->recipe.grant != NX_GRANT_REFRESH)
 		return NULL;
-	if (!h->refresh && !h->asked_keeper && have_keeper) {
-		enum nx_code c = keeper.load(keeper.arg, h->recipe.refresh_id, a, &kept, &err);
-		if (!c && nx_token_text_ok(kept))
-			h->refresh = strndup(kept.ptr, kept.len);
-		else if (c && c != NX_E_NOT_FOUND)
-			nx_log_error(NX_LOG_WARN, "token", NULL, &err);
-		h->asked_keeper = c == NX_OK || c == NX_E_NOT_FOUND;
-	}
+	enum nx_code c = have_keeper ? keeper.load(keeper.arg, h->recipe.refresh_id, a, &kept, &err)
+				     : NX_E_NOT_FOUND;
+	if (!c && nx_token_text_ok(kept))
+		remember(h, kept);
+	else if (c && c != NX_E_NOT_FOUND)
+		nx_log_error(NX_LOG_WARN, "token", NULL, &err);
 	return h->refresh ? h->refresh : h->recipe.refresh_token;
 }
 
@@ -199,13 +208,7 @@ static void rotate(struct nx_token_handle *h, const char *fresh, const char *use
 	struct nx_error err;
 	if (!fresh || h->recipe.grant != NX_GRANT_REFRESH || (used && strcmp(fresh, used) == 0))
 		return;
-	char *own = strdup(fresh);
-	if (own) {
-		if (h->refresh)
-			nx_wipe(h->refresh, strlen(h->refresh));
-		free(h->refresh);
-		h->refresh = own;
-	}
+	remember(h, nx_str(fresh));
 	if (have_keeper && keeper.save(keeper.arg, h->recipe.refresh_id, nx_str(fresh), &err))
 		nx_log_error(NX_LOG_ERROR, "token", NULL, &err);
 }
@@ -230,7 +233,7 @@ static void note_failure(struct nx_token_handle *h, const struct nx_error *err,
 static void *fetch(void *arg)
 {
 	struct nx_token_handle *h = arg;
-	struct nx_arena *a = nx_arena_new_secret((size_t)1 << 20);
+	struct nx_arena *a = nx_arena_new_secret((size_t)8 << 20);
 	struct nx_token_answer got = { 0 };
 	struct nx_error err;
 	struct held *fresh = NULL;
