@@ -363,6 +363,45 @@ enum nx_code nx_store_setting_put(struct nx_store *s, const char *name, struct n
 	return c;
 }
 
+static enum nx_code put_setting(struct nx_store *s, const char *name, struct nx_str value,
+				struct nx_error *err)
+{
+	struct nx_st *st = nx_st(s, NX_ST_SETTING_PUT);
+	nx_st_text(st, 1, nx_str(name));
+	nx_st_blob(st, 2, value);
+	return nx_st_run(st, err);
+}
+
+static enum nx_code swap_setting(struct nx_store *s, const char *name, struct nx_str old,
+				 struct nx_str value, struct nx_error *err)
+{
+	struct nx_st *st = nx_st(s, NX_ST_SETTING_GET);
+	nx_st_text(st, 1, nx_str(name));
+	enum nx_code c = NX_OK;
+	bool same = old.len == 0;
+	if (nx_st_next(st, &c, err)) {
+		same = nx_str_eq(old, nx_st_col(st, 0));
+		nx_st_end(st);
+	} else {
+		same = same && !c;
+	}
+	if (c)
+		return c;
+	return same ? put_setting(s, name, value, err)
+		    : nx_fail(err, NX_E_CONFLICT, "The setting was changed by another instance.");
+}
+
+enum nx_code nx_store_setting_swap(struct nx_store *s, const char *name, struct nx_str old,
+				   struct nx_str value, struct nx_error *err)
+{
+	lock(s);
+	enum nx_code c = nx_store_begin(s, NX_TOPIC_SHARED, err);
+	if (!c)
+		c = nx_store_end(s, swap_setting(s, name, old, value, err), err);
+	unlock(s);
+	return c;
+}
+
 /* In a transaction: as it is, or as it is now. */
 static enum nx_code setting_init(struct nx_store *s, const char *name, struct nx_str value,
 				 struct nx_arena *a, struct nx_str *ret, struct nx_error *err)
@@ -370,10 +409,7 @@ static enum nx_code setting_init(struct nx_store *s, const char *name, struct nx
 	enum nx_code c = get_setting(s, name, a, ret, err);
 	if (c != NX_E_NOT_FOUND)
 		return c;
-	struct nx_st *st = nx_st(s, NX_ST_SETTING_PUT);
-	nx_st_text(st, 1, nx_str(name));
-	nx_st_blob(st, 2, value);
-	c = nx_st_run(st, err);
+	c = put_setting(s, name, value, err);
 	if (!c)
 		*ret = value;
 	return c;

@@ -108,6 +108,10 @@ NX_NODISCARD enum nx_code nx_store_setting_get(struct nx_store *s, const char *n
 NX_NODISCARD enum nx_code nx_store_setting_put(struct nx_store *s, const char *name, struct nx_str value,
 					       struct nx_error *err);
 
+/* For what is read, changed and written back: only when it still is `old` (empty: when there is none), else
+ * CONFLICT. */
+NX_NODISCARD enum nx_code nx_store_setting_swap(struct nx_store *s, const char *name, struct nx_str old,
+						struct nx_str value, struct nx_error *err);
 /* Of instances that start at once the first decides: *ret is the value that is stored, or `value`. */
 NX_NODISCARD enum nx_code nx_store_setting_init(struct nx_store *s, const char *name, struct nx_str value,
 						struct nx_arena *a, struct nx_str *ret,

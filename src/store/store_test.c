@@ -748,6 +748,13 @@ NX_TEST(each_change_that_others_must_see_is_counted)
 	NX_EQ_STR(NX_STR("y"), v);
 	NX_EQ_I(NX_OK, nx_store_setting_init(s, "new", NX_STR("z"), arena, &v, &err));
 	NX_EQ_STR(NX_STR("z"), v);
+	NX_EQ_I(NX_E_CONFLICT, nx_store_setting_swap(s, "new", NX_STR(""), NX_STR("q"), &err));
+	NX_EQ_I(NX_E_CONFLICT, nx_store_setting_swap(s, "new", NX_STR("y"), NX_STR("q"), &err));
+	NX_EQ_I(NX_E_CONFLICT, nx_store_setting_swap(s, "none", NX_STR("y"), NX_STR("q"), &err));
+	NX_EQ_I(NX_OK, nx_store_setting_swap(s, "new", NX_STR("z"), NX_STR("q"), &err));
+	NX_EQ_I(NX_OK, nx_store_setting_swap(s, "none", NX_STR(""), NX_STR("q"), &err));
+	NX_EQ_I(NX_OK, nx_store_setting_get(s, "new", arena, &v, &err));
+	NX_EQ_STR(NX_STR("q"), v);
 	nx_arena_free(arena);
 	nx_store_close(s);
 }

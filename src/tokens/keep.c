@@ -16,7 +16,7 @@
 struct nx_token_store {
 	struct nx_store *store;
 	struct nx_vault *vault;
-	pthread_mutex_t lock; /* read, change, write is one step; held over the store */
+	pthread_mutex_t lock; /* read, change, write is one step here; held over the store */
 };
 
 enum nx_code nx_token_store_new(struct nx_store *s, const uint8_t key[32],
@@ -45,17 +45,18 @@ void nx_token_store_free(struct nx_token_store *k)
 	free(k);
 }
 
-/* NULL when nothing is kept. */
-static enum nx_code read_all(struct nx_token_store *k, struct nx_arena *a,
+/* NULL when nothing is kept. *sealed: as it is stored, or empty. */
+static enum nx_code read_all(struct nx_token_store *k, struct nx_arena *a, struct nx_str *sealed,
 			     const struct nx_json **ret, struct nx_error *err)
 {
-	struct nx_str sealed, plain;
+	struct nx_str plain;
 	*ret = NULL;
-	enum nx_code c = nx_store_setting_get(k->store, SETTING, a, &sealed, err);
+	*sealed = NX_STR("");
+	enum nx_code c = nx_store_setting_get(k->store, SETTING, a, sealed, err);
 	if (c == NX_E_NOT_FOUND)
 		return NX_OK;
 	if (!c)
-		c = nx_vault_open(k->vault, NX_STR(SETTING), sealed, a, &plain, err);
+		c = nx_vault_open(k->vault, NX_STR(SETTING), *sealed, a, &plain, err);
 	if (!c && plain.len)
 		c = nx_json_parse(plain, a, ret, err);
 	return c;
@@ -66,8 +67,9 @@ static enum nx_code load(void *arg, const char *id, struct nx_arena *a, struct n
 {
 	struct nx_token_store *k = arg;
 	const struct nx_json *all;
+	struct nx_str sealed;
 	pthread_mutex_lock(&k->lock);
-	enum nx_code c = read_all(k, a, &all, err);
+	enum nx_code c = read_all(k, a, &sealed, &all, err);
 	pthread_mutex_unlock(&k->lock);
 	if (c)
 		return c;
@@ -110,19 +112,19 @@ static void write_all(const struct nx_json *all, const char *id, struct nx_str t
 	nx_buf_printf(b, ",%lld]}", (long long)(nx_wall_us() / 1000000));
 }
 
-static enum nx_code save(void *arg, const char *id, struct nx_str token, struct nx_error *err)
+static enum nx_code save_once(struct nx_token_store *k, const char *id, struct nx_str token,
+			      struct nx_error *err)
 {
-	struct nx_token_store *k = arg;
 	struct nx_arena *a = nx_arena_new_secret((size_t)8 << 20);
 	const struct nx_json *all;
-	struct nx_str sealed;
+	struct nx_str before, sealed;
 	struct nx_buf b;
 	if (!a)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	nx_buf_init(&b, TEXT_MAX);
 	(void)nx_buf_reserve(&b, TEXT_MAX); /* at once: growth would leave copies */
 	pthread_mutex_lock(&k->lock);
-	enum nx_code c = read_all(k, a, &all, err);
+	enum nx_code c = read_all(k, a, &before, &all, err);
 	if (!c) {
 		write_all(all, id, token, &b);
 		c = b.failed ? nx_fail(err, NX_E_MEMORY, "Too many refresh tokens to keep.")
@@ -130,12 +132,21 @@ static enum nx_code save(void *arg, const char *id, struct nx_str token, struct 
 					     err);
 	}
 	if (!c)
-		c = nx_store_setting_put(k->store, SETTING, sealed, err);
+		c = nx_store_setting_swap(k->store, SETTING, before, sealed, err);
 	pthread_mutex_unlock(&k->lock);
 	if (b.data)
 		nx_wipe(b.data, b.len);
 	nx_buf_done(&b);
 	nx_arena_free(a);
+	return c;
+}
+
+/* CONFLICT: another gateway on the same store came first; its tokens stay, too. */
+static enum nx_code save(void *arg, const char *id, struct nx_str token, struct nx_error *err)
+{
+	enum nx_code c = NX_E_CONFLICT;
+	for (int tries = 0; tries < 5 && c == NX_E_CONFLICT; tries++)
+		c = save_once(arg, id, token, err);
 	return c;
 }
 
