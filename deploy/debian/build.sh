@@ -23,6 +23,10 @@ import json, sys
 print(next(o["value"] for o in json.load(sys.stdin) if o["name"] == "prefix"))')
 cp -r "$root/staged$prefix/." "$root/usr/"
 rm -r "$root/staged"
+if [ ! -d "$root/usr/lib/nexus" ]; then # another libdir than this project's default
+	mkdir -p "$root/usr/lib"
+	mv "$root"/usr/lib/*/nexus "$root/usr/lib/nexus"
+fi
 install -m 644 deploy/systemd/nexus-gateway.service "$root/lib/systemd/system/"
 install -m 640 deploy/debian/nexus.yaml "$root/etc/nexus/nexus.yaml"
 install -m 644 docs/*.md NEWS.md README.md "$root/usr/share/doc/nexus-gateway/"
