@@ -1,5 +1,7 @@
 /* What other instances changed in the store they share: rows are compared with the snapshots, and what
  * differs is built as at start. First all is read and built, then it is put in place. */
+#include <stdlib.h>
+
 #include "base/log.h"
 #include "catalog/catalog_int.h"
 

@@ -108,6 +108,7 @@ int nx_cmd_check(struct nx_cli *cli)
 		nx_gateway_check_traces(cfg.values, &err) == NX_OK &&
 		nx_net_policy(nx_str(nx_opt_str(cfg.values, "network.allow", "")),
 			      nx_str(nx_opt_str(cfg.values, "network.deny", "")), &err) == NX_OK &&
+		nx_store_url_check(nx_opt_str(cfg.values, "store.url", ""), &err) == NX_OK &&
 		nx_store_open(":memory:", &store, &err) == NX_OK &&
 		nx_catalog_open(store, no_key, &cat, &err) == NX_OK;
 	if (!ok)

@@ -5,6 +5,8 @@
  *
  * Both engines understand the SQL but for types and the like: words in braces, which each engine
  * replaces by its own. A semicolon ends a statement and stands nowhere else. */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "nexus/buf.h"
 #include "store/store_int.h"

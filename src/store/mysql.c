@@ -631,6 +631,12 @@ static enum nx_code parse_url(struct mysql_store *s, const char *url, struct nx_
 	return NX_OK;
 }
 
+enum nx_code nx_store_url_check(const char *url, struct nx_error *err)
+{
+	struct mysql_store s;
+	return *url ? parse_url(&s, url, err) : NX_OK;
+}
+
 /* Brings the schema up to date. One instance at a time: those that start together wait for the first. */
 static enum nx_code migrate(struct mysql_store *s, int schema, struct nx_error *err)
 {

@@ -57,6 +57,8 @@ struct nx_store_config {
 	const char *ca_file;  /* PEM; NULL or empty: the system's */
 	uint32_t timeout_ms;  /* for connecting and for each exchange, 1000 and more */
 };
+/* Is it well written? CONFIG otherwise. An empty one is. */
+NX_NODISCARD enum nx_code nx_store_url_check(const char *url, struct nx_error *err);
 NX_NODISCARD enum nx_code nx_store_connect(const struct nx_store_config *cfg, struct nx_store **ret,
 					   struct nx_error *err);
 /* A SQLite store; `path` is a file, or ":memory:" for tests. */

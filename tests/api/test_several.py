@@ -282,6 +282,18 @@ def what_cannot_start_says_why():
 
 
 @case
+def check_knows_a_wrong_address():
+    def judge(url):
+        p = subprocess.run([find_binary(), "check", f"--store.url={url}"], stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, timeout=30 * SLOW, check=False)
+        return p.returncode, p.stdout.decode()
+    eq(0, judge("mysql://nexus@db:3306/nexus")[0], judge("mysql://nexus@db:3306/nexus"))
+    for wrong in ("mysql://nexus@db", "postgresql://u@h/d", "mysql://nexus:hush@db/nexus"):
+        status, out = judge(wrong)
+        check(status != 0 and "store.url must be" in out and "hush" not in out, wrong, out)
+
+
+@case
 def another_vault_key_for_all():
     maria().server.sql("CREATE DATABASE turn")
     g = Gateway(config("turn"))
