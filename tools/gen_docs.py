@@ -54,7 +54,7 @@ def config_page():
     out = [NOTE.format(source), "# Configuration\n\n",
            "Keys of `nexus.yaml`, where a dot descends. Each is also an environment variable and a flag; the\n"
            "later wins: default, file, environment, flag. Values in the file may hold `${NAME}`,\n"
-           "`${NAME:-default}` and `${file:path}`. Unknown keys are refused by name; `nexus check` judges a file.\n\n"
+           "`${NAME:-default}`, `${file:path}` and `${vault:mount/path#key}` (see security.md). Unknown keys are refused by name; `nexus check` judges a file.\n\n"
            "A reload (SIGHUP, or a change of the file; see [operations](operations.md)) changes the keys marked\n"
            "*live* and the data sources. A change of another key is said in the log and waits for a restart.\n\n"
            "Data sources stand under `sources:`, a list of `name`, `type`, `config`; see [sources](sources.md).\n\n"
