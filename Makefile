@@ -5,7 +5,7 @@ JOBS ?= $(shell nproc)
 export BUILD JOBS
 
 .DEFAULT_GOAL := build
-.PHONY: help build setup engine run test check lint lint-fast asan tsan fuzz bench clean install \
+.PHONY: console help build setup engine run test check lint lint-fast asan tsan fuzz bench clean install \
 	format docs ci
 
 help: ## this list
@@ -28,6 +28,7 @@ run: ## install, build, start on sample data, show one query, keep serving
 test: ## install what tests need, start own servers, run everything
 	@tools/setup.sh test
 	@tools/engine.sh
+	@tools/console.sh
 	@tools/pyarrow.sh
 	@tools/linters.sh
 	@tools/parsers.sh
@@ -37,6 +38,9 @@ test: ## install what tests need, start own servers, run everything
 	@tools/mcp-clients.sh
 	@tools/openapi-validator.sh
 	@tests/run.py $(TESTS)
+
+console: ## build the web console into console/dist (needs npm)
+	@tools/console.sh
 
 check: build ## unit tests only
 	@tests/run.py unit

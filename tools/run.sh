@@ -18,6 +18,7 @@ die() { echo "run: $*" >&2; exit 1; }
 
 tools/setup.sh run
 tools/engine.sh
+tools/console.sh
 if [ ! -e "$build/build.ninja" ]; then
 	say "configuring $build/"
 	meson setup "$build" --buildtype=release >"$build.log" 2>&1 || { cat "$build.log" >&2; exit 1; }

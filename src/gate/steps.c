@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "catalog/vitals.h"
 #include "gate/api/api.h"
+#include "gate/console.h"
 #include "gate/guard.h"
 #include "gate/trace.h"
 
@@ -96,6 +97,13 @@ static enum nx_code step_parse(struct nx_request *r)
 		if (nallow < NX_COUNTOF(allow))
 			allow[nallow++] = nx_routes[i].method_text;
 	}
+	const struct nx_route *page = nallow == 0 ? nx_console_route(path) : NULL;
+	if (page && page->method == m) {
+		r->route = page;
+		return NX_OK;
+	}
+	if (page)
+		allow[nallow++] = page->method_text;
 	if (nallow) {
 		char text[80] = "";
 		size_t len = 0;

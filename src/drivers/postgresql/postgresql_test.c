@@ -467,7 +467,7 @@ NX_TEST(catalog)
 	NX_EQ_STR(NX_STR("a table"), nx_column_text(&b.cols[3], 0));
 	NX_EQ_I(NX_CONN_CLEAN, pg_release(st));
 	NX_EQ_I(NX_OK, pg_columns(s.conn, &q, NX_STR("cat"), NX_STR("t"), &st, &state, &err));
-	NX_EQ_I(8, pg_schema(st)->nfields);
+	NX_EQ_I(9, pg_schema(st)->nfields);
 	NX_EQ_I(NX_OK, pg_next(st, &b, &err));
 	NX_EQ_I(3, b.nrows);
 	NX_EQ_STR(NX_STR("Größe"), nx_column_text(&b.cols[2], 2));

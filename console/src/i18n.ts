@@ -1,0 +1,47 @@
+/** Every text of the console in both languages; a test holds them together. */
+export const messages = {
+  en: {
+    title: "Nexus-Gateway", signIn: "Sign in", credential: "API key or token", signInHint: "The first start wrote an admin key to admin.key in the data directory. It stays in this tab only.",
+    wrongCredential: "This key or token is not accepted.", signOut: "Sign out", sources: "Data sources", noSources: "No data source may be seen here.", filter: "Filter",
+    queries: "Editor", live: "Live queries", history: "History", run: "Run", cancel: "Cancel", explain: "Explain", format: "Lines", running: "Running", rows: "rows", row: "row",
+    ms: "ms", more: "more rows exist", limit: "Limit", noLimit: "no limit", parameters: "Parameters (JSON array)", result: "Result", chart: "Chart", noChart: "No column holds numbers.",
+    copy: "Copy", copyCell: "Copy cell", copyAll: "Copy all", csv: "CSV", json: "JSON", close: "Close", value: "Value", kill: "Cancel query", none: "Nothing here.", refresh: "Refresh",
+    reopen: "Open", test: "Test", activate: "Activate", deactivate: "Deactivate", theme: "Theme", language: "中文", docs: "API", tables: "Tables", loading: "Loading", canceled: "Canceled.",
+    broken: "The gateway cannot be reached.", refused: "Refused", failed: "Failed", byte: "at byte", state: "State", started: "Started", who: "Who", statement: "Statement", source: "Source",
+    took: "Took", outcome: "Outcome", health_healthy: "healthy", health_degraded: "degraded", health_unhealthy: "unhealthy", health_unknown: "not yet known", notBuilt: "driver not built in",
+    hint: "Ctrl+Enter runs, Esc cancels", welcome: "Choose a data source and write a SELECT.", badParameters: "Parameters must be a JSON array.", done: "Done",
+  },
+  zh: {
+    title: "Nexus-Gateway", signIn: "登录", credential: "API 密钥或令牌", signInHint: "首次启动时，管理员密钥写入数据目录中的 admin.key。密钥只保存在当前标签页。",
+    wrongCredential: "该密钥或令牌未被接受。", signOut: "退出", sources: "数据源", noSources: "此处没有可见的数据源。", filter: "筛选",
+    queries: "编辑器", live: "运行中的查询", history: "历史", run: "运行", cancel: "取消", explain: "执行计划", format: "行", running: "运行中", rows: "行", row: "行",
+    ms: "毫秒", more: "还有更多行", limit: "行数上限", noLimit: "不限", parameters: "参数（JSON 数组）", result: "结果", chart: "图表", noChart: "没有数值列。",
+    copy: "复制", copyCell: "复制单元格", copyAll: "全部复制", csv: "CSV", json: "JSON", close: "关闭", value: "值", kill: "取消查询", none: "暂无内容。", refresh: "刷新",
+    reopen: "打开", test: "测试", activate: "启用", deactivate: "停用", theme: "主题", language: "English", docs: "API", tables: "表", loading: "加载中", canceled: "已取消。",
+    broken: "无法连接网关。", refused: "已拒绝", failed: "失败", byte: "位于字节", state: "状态", started: "开始时间", who: "用户", statement: "语句", source: "数据源",
+    took: "耗时", outcome: "结果", health_healthy: "正常", health_degraded: "降级", health_unhealthy: "异常", health_unknown: "未知", notBuilt: "驱动未内置",
+    hint: "Ctrl+Enter 运行，Esc 取消", welcome: "选择一个数据源并编写 SELECT 语句。", badParameters: "参数必须是 JSON 数组。", done: "完成",
+  },
+} as const;
+
+export type Language = keyof typeof messages;
+export type Key = keyof (typeof messages)["en"];
+
+function initial(): Language {
+  const kept = localStorage.getItem("nexus-language");
+  if (kept === "en" || kept === "zh") return kept;
+  return navigator.language.startsWith("zh") ? "zh" : "en";
+}
+
+let language: Language | undefined;
+
+export const lang = {
+  get: (): Language => (language ??= initial()),
+  set: (l: Language) => {
+    language = l;
+    localStorage.setItem("nexus-language", l);
+    document.documentElement.lang = l;
+  },
+};
+
+export const t = (key: Key): string => messages[lang.get()][key];

@@ -1,0 +1,107 @@
+/**
+ * Reads a streamed JSON answer of POST /query while it arrives: the columns as soon as they are there, rows one by
+ * one, and what stands behind them at the end. Only the bytes of an unfinished row are kept.
+ *
+ * (JSON and not NDJSON, because it says the columns and their types before the first row.)
+ */
+export interface Column {
+  name: string;
+  type: string;
+  nativeType?: string;
+  nullable?: boolean;
+}
+export interface Failure {
+  code: string;
+  message: string;
+  details?: { position?: number; token?: string; [key: string]: unknown };
+}
+export interface End {
+  error?: Failure;
+  metadata?: { rowCount?: number; executionTimeMs?: number; hasMore?: boolean; truncated?: boolean; queryId?: string };
+}
+export interface Sink {
+  columns(columns: Column[]): void;
+  row(values: unknown[]): void;
+}
+
+const ROWS = '"rows":[';
+
+export class RowReader {
+  private text = "";
+  private state: "head" | "rows" | "tail" = "head";
+  private scan = 0; // how far of `text` the head's search or the open row was looked at
+  private depth = 0;
+  private quoted = false;
+  private escaped = false;
+
+  constructor(private sink: Sink) {}
+
+  push(chunk: string): void {
+    this.text += chunk;
+    if (this.state === "head") this.head();
+    if (this.state === "rows") this.rows();
+  }
+
+  /** What is left when the stream has ended; a cut stream says so. */
+  end(): End {
+    if (this.state === "head") {
+      const doc = JSON.parse(this.text) as { error?: Failure; data?: { metadata?: End["metadata"] } };
+      return doc.error ? { error: doc.error } : { metadata: doc.data?.metadata };
+    }
+    if (this.state === "rows") return { error: { code: "CUT_OFF", message: "The answer broke off." } };
+    // `],"metadata":{...}},...}`: made whole again with what was consumed
+    const doc = JSON.parse('{"data":{"rows":[' + this.text) as { error?: Failure; data?: { metadata?: End["metadata"] } };
+    return { error: doc.error, metadata: doc.data?.metadata };
+  }
+
+  private head(): void {
+    const at = this.outside(ROWS);
+    if (at < 0) return;
+    const doc = JSON.parse(this.text.slice(0, at) + '"rows":[]}}') as { data: { columns: Column[] } };
+    this.sink.columns(doc.data.columns);
+    this.text = this.text.slice(at + ROWS.length);
+    this.state = "rows";
+    this.scan = 0;
+  }
+
+  /** Where `word` stands outside of other strings, or -1. Column names are strings, so this matters. */
+  private outside(word: string): number {
+    let quoted = false;
+    for (let i = 0; i < this.text.length; i++) {
+      if (!quoted && this.text.startsWith(word, i)) return i;
+      const c = this.text[i];
+      if (quoted && c === "\\") i++;
+      else if (c === '"') quoted = !quoted;
+    }
+    return -1;
+  }
+
+  private rows(): void {
+    const t = this.text;
+    let begin = 0;
+    let i = this.scan;
+    for (; i < t.length; i++) {
+      const c = t[i];
+      if (this.quoted) {
+        if (this.escaped) this.escaped = false;
+        else if (c === "\\") this.escaped = true;
+        else if (c === '"') this.quoted = false;
+      } else if (c === '"') this.quoted = true;
+      else if (c === "[" || c === "{") {
+        if (this.depth++ === 0) begin = i;
+      } else if (c === "]" || c === "}") {
+        if (this.depth === 0) {
+          this.text = t.slice(i);
+          this.state = "tail";
+          return;
+        }
+        if (--this.depth === 0) {
+          this.sink.row(JSON.parse(t.slice(begin, i + 1)) as unknown[]);
+          begin = i + 1;
+        }
+      }
+    }
+    this.text = t.slice(this.depth ? begin : t.length);
+    this.scan = this.text.length;
+  }
+}
