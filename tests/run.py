@@ -96,6 +96,7 @@ def parse_tap(result, text):
 
 
 running = set()  # process groups of tests
+starting = threading.Lock()  # held while a test starts: the reaper must know it as ours
 
 
 def stop(signum, _frame):
@@ -116,11 +117,12 @@ def run_test(test, scratch, slow, prefix):
     result = Result(test)
     start = time.monotonic()
     env = dict(os.environ, **test.env, TMPDIR=scratch, NEXUS_TEST_SLOW=str(slow))
-    p = subprocess.Popen(prefix + test.cmd, cwd=test.cwd, env=env, stdin=subprocess.DEVNULL,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+    with starting:
+        p = subprocess.Popen(prefix + test.cmd, cwd=test.cwd, env=env, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
+        running.add(p.pid)
     timer = threading.Timer(test.seconds * slow, kill_group, [p.pid])
     timer.start()
-    running.add(p.pid)
     try:
         data, _ = p.communicate()
     finally:
@@ -204,7 +206,19 @@ def become_subreaper():
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def children():
+def reap_orphans(done):
+    """A killed server is gone only when it is reaped: a test that starts it again waits for that."""
+    while not done.wait(0.1):
+        with starting:
+            for pid in orphans():
+                os.waitpid(pid, os.WNOHANG)
+
+
+def orphans():
+    return [pid for pid, _name in children(zombies=True) if pid not in running]
+
+
+def children(zombies=False):
     me = os.getpid()
     found = []
     for entry in os.listdir("/proc"):
@@ -217,7 +231,7 @@ def children():
             state, parent = rest.split()[:2]
         except (OSError, ValueError):
             continue
-        if int(parent) == me and state != "Z":
+        if int(parent) == me and (state == "Z") == zombies:
             found.append((int(entry), name))
     return found
 
@@ -334,6 +348,9 @@ def main():
     os.environ["NEXUS_TEST_SHARED"] = shared
     lock = threading.Lock()
     results = []
+    done = threading.Event()
+    reaper = threading.Thread(target=reap_orphans, args=[done])
+    reaper.start()
     try:
         with concurrent.futures.ThreadPoolExecutor(max(1, args.jobs)) as pool:
             def go(t):
@@ -350,6 +367,8 @@ def main():
                 results.append(run_test(t, scratch, slow, prefix))
                 report(results[-1], lock)
     finally:
+        done.set()
+        reaper.join()
         stop_servers(shared)
         left = reap()
         shutil.rmtree(scratch, ignore_errors=True)

@@ -3,8 +3,10 @@
 # the registry the gateway is built without the console, and that is said here.
 set -euo pipefail
 cd "$(dirname "$0")/../console"
-newest=$(find . -path ./node_modules -prune -o -path ./dist -prune -o -type f -newer dist/index.html -print 2>/dev/null | head -1)
-[ -f dist/index.html ] && [ -z "$newest" ] && exit 0
+if [ -f dist/index.html ]; then
+	newer=$(find . \( -path ./node_modules -o -path ./dist \) -prune -o -type f -newer dist/index.html -print -quit)
+	[ -n "$newer" ] || exit 0
+fi
 if ! command -v npm >/dev/null 2>&1; then
 	echo "console: there is no npm; building without the web console" >&2
 	exit 0

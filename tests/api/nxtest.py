@@ -99,6 +99,32 @@ def until(what, fn, seconds=10, every=0.02):
         time.sleep(every)
 
 
+# ---- processes
+
+def alive(pid):
+    """A process that runs; a zombie does not."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def descendants(pid):
+    found, todo = [], [pid]
+    while todo:
+        at = todo.pop()
+        try:
+            for task in os.listdir(f"/proc/{at}/task"):
+                with open(f"/proc/{at}/task/{task}/children", encoding="ascii") as f:
+                    kids = [int(k) for k in f.read().split()]
+                found += kids
+                todo += kids
+        except OSError:
+            pass
+    return found
+
+
 # ---- responses
 
 class Response:

@@ -54,10 +54,14 @@ class OwnPostgres:
                        cwd="/", check=False)
 
     def kill(self):
+        """SIGKILL to the postmaster; its children see that and leave."""
         with open(os.path.join(self.server.dir, "data", "postmaster.pid"), encoding="ascii") as f:
             pid = int(f.readline())
+        children = nxtest.descendants(pid)
         os.kill(pid, signal.SIGKILL)
-        self.pg_ctl("-m", "immediate", "-w", "stop")  # until its children are gone, too
+        # gone, not a zombie: PostgreSQL takes that for a server which still runs
+        nxtest.until("the server is reaped", lambda: not os.path.exists(f"/proc/{pid}"))
+        nxtest.until("its children are gone", lambda: not any(map(nxtest.alive, children)), seconds=20)
 
     def start(self):
         self.pg_ctl("-l", os.path.join(self.server.dir, "log"), "-w", "-o", f"-p {self.server.port}", "start")
@@ -85,14 +89,7 @@ class OwnMariadb:
         os.kill(self.pid, signal.SIGKILL)
         if self.process:
             self.process.wait()
-        nxtest.until("the server is gone", lambda: not self.alive())
-
-    def alive(self):
-        try:
-            with open(f"/proc/{self.pid}/stat", encoding="ascii") as f:
-                return f.read().rsplit(")", 1)[1].split()[0] != "Z"
-        except FileNotFoundError:
-            return False
+        nxtest.until("the server is gone", lambda: not nxtest.alive(self.pid))
 
     def start(self):
         with open(os.path.join(self.server.dir, "log"), "ab") as log:

@@ -9,7 +9,8 @@ import threading
 import time
 
 import nxtest
-from nxtest import (BUILD, ROOT, SLOW, case, check, configure, eq, gateway, main, read_response, skip, until)
+from nxtest import (BUILD, ROOT, SLOW, case, check, configure, descendants, eq, gateway, main, read_response, skip,
+                    until)
 
 OUTSIDE = "top-secret-outside"
 
@@ -198,21 +199,6 @@ def engine_cpu():
         except OSError:
             pass
     return total
-
-
-def descendants(pid):
-    found, todo = [], [pid]
-    while todo:
-        at = todo.pop()
-        try:
-            for task in os.listdir(f"/proc/{at}/task"):
-                with open(f"/proc/{at}/task/{task}/children", encoding="ascii") as f:
-                    kids = [int(k) for k in f.read().split()]
-                found += kids
-                todo += kids
-        except OSError:
-            pass
-    return found
 
 
 def quiet():
