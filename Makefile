@@ -26,17 +26,7 @@ run: ## install, build, start on sample data, show one query, keep serving
 	@tools/run.sh
 
 test: ## install what tests need, start own servers, run everything
-	@tools/setup.sh test
-	@tools/engine.sh
-	@tools/console.sh
-	@tools/pyarrow.sh
-	@tools/linters.sh
-	@tools/parsers.sh
-	@tools/issuer.sh
-	@tools/peers.sh
-	@tools/observers.sh
-	@tools/mcp-clients.sh
-	@tools/openapi-validator.sh
+	@tools/test-tools.sh
 	@tests/run.py $(TESTS)
 
 console: ## build the web console into console/dist (needs npm)
@@ -52,19 +42,11 @@ lint-fast: ## the lint gates that need no build
 	@tests/lint.py layers format docs words
 
 asan: ## the suite under AddressSanitizer and UBSan
-	@tools/setup.sh test
-	@tools/engine.sh
-	@tools/pyarrow.sh
-	@tools/issuer.sh
-	@tools/peers.sh
-	@tools/observers.sh
-	@tools/mcp-clients.sh
-	@tools/openapi-validator.sh
+	@tools/test-tools.sh
 	@tests/run.py --sanitize asan $(TESTS)
 
 tsan: ## the API tests under ThreadSanitizer
-	@tools/setup.sh test
-	@tools/engine.sh
+	@tools/test-tools.sh
 	@tests/run.py --sanitize tsan unit api
 
 fuzz: ## every fuzz target for FUZZ_SECONDS (20) each

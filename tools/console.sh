@@ -1,6 +1,6 @@
 #!/bin/bash
 # Builds the web console into console/dist, which the gateway embeds. Nothing to do: milliseconds. Without npm or
-# the registry the gateway is built without the console, and that is said here.
+# the registry the gateway is built without the console, and that is said here. NEXUS_REQUIRE_CONSOLE=1: it fails.
 set -euo pipefail
 cd "$(dirname "$0")/../console"
 if [ -f dist/index.html ]; then
@@ -18,7 +18,7 @@ if { [ -d node_modules/vite ] || npm ci --no-audit --no-fund --loglevel=error; }
 	npm run --silent build >>"$log" 2>&1; then
 	touch dist/index.html
 else
-	tail -n 15 "$log" >&2
+	head -n 15 "$log" >&2
 	echo "console: it could not be built; building without it" >&2
 	rm -rf dist
 	[ "${NEXUS_REQUIRE_CONSOLE:-}" != 1 ]
