@@ -391,9 +391,9 @@ static void put_codes(struct nx_page *p, const struct nx_metric_names *names)
 {
 	for (uint32_t c = 1; c < NX_CODE_COUNT; c++) {
 		struct nx_str code = nx_str(nx_code_name((enum nx_code)c));
-		uint64_t v = TOTAL_AT(errors, c);
-		if (v)
-			nx_page_put(p, NX_M_ERRORS, &code, v);
+		/* zeros, too: increase() of a series that begins with 1 is nothing, and an alert on the
+		 * first error of a kind would keep quiet */
+		nx_page_put(p, NX_M_ERRORS, &code, TOTAL_AT(errors, c));
 	}
 	for (uint32_t d = 0; d < NX_METRIC_DIALECTS; d++)
 		for (uint32_t c = 1; c < NX_CODE_COUNT; c++) {
