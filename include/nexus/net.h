@@ -4,7 +4,7 @@
  * A library that insists on resolving for itself gets nx_net_peer() asked about its socket before
  * anything is sent.
  *
- * Threads: any. Resolving blocks; the resolver's own time limits hold (resolv.conf). */
+ * Threads: any. Resolving blocks until the deadline at most. */
 #ifndef NEXUS_NET_H
 #define NEXUS_NET_H
 
@@ -18,9 +18,9 @@ struct nx_net_addrs {
 	char text[NX_NET_MAX][NX_NET_ADDR_LEN]; /* allowed ones, in the resolver's order */
 };
 
-/* HOST_DENIED when no address is allowed; SOURCE_DOWN when the name has none. A host that begins with
- * '/' is a socket file and judged as 127.0.0.1 is. */
-NX_NODISCARD enum nx_code nx_net_resolve(const char *host, struct nx_net_addrs *ret,
+/* deadline: monotonic ns. HOST_DENIED when no address is allowed; SOURCE_DOWN when the name has none;
+ * CONNECT_TIMEOUT. A host that begins with '/' is a socket file and judged as 127.0.0.1 is. */
+NX_NODISCARD enum nx_code nx_net_resolve(const char *host, int64_t deadline, struct nx_net_addrs *ret,
 					 struct nx_error *err);
 /* Is the peer of a connected socket allowed? HOST_DENIED; also when it cannot be told. */
 NX_NODISCARD enum nx_code nx_net_peer(int fd, struct nx_error *err);

@@ -1,9 +1,10 @@
 #include "base/net.h"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
+
+#include "base/lookup.h"
 
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER; /* the two lists */
 static struct nx_cidr_list allow, deny;
@@ -112,20 +113,11 @@ static bool of_sockaddr(const struct sockaddr *sa, struct nx_ip *ret)
 	return true;
 }
 
-static enum nx_code look_up(const char *host, struct addrinfo **ret, struct nx_error *err)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC };
-	int e = getaddrinfo(host, NULL, &hints, ret);
-	if (e == 0)
-		return NX_OK;
-	(void)nx_fail(err, NX_E_SOURCE_DOWN, "The source's host name cannot be resolved.");
-	nx_error_detail(err, "%s: %s", host, gai_strerror(e));
-	return NX_E_SOURCE_DOWN;
-}
-
-enum nx_code nx_net_resolve(const char *host, struct nx_net_addrs *ret, struct nx_error *err)
+enum nx_code nx_net_resolve(const char *host, int64_t deadline, struct nx_net_addrs *ret,
+			    struct nx_error *err)
 {
 	struct nx_net_addrs found = { 0 };
+	struct nx_lookup_addrs all;
 	struct nx_ip ip;
 	if (host[0] == '/') {
 		if (!nx_ip_parse(NX_STR("127.0.0.1"), &ip) || !nx_net_allowed(&ip))
@@ -133,19 +125,15 @@ enum nx_code nx_net_resolve(const char *host, struct nx_net_addrs *ret, struct n
 		*ret = found;
 		return NX_OK;
 	}
-	struct addrinfo *list = NULL;
-	enum nx_code c = look_up(host, &list, err);
+	enum nx_code c = nx_look_up(host, deadline, &all, err);
 	if (c)
 		return c;
 	char text[NX_IP_TEXT] = "none";
-	for (struct addrinfo *i = list; i && found.n < NX_NET_MAX; i = i->ai_next) {
-		if (!of_sockaddr(i->ai_addr, &ip))
-			continue;
-		nx_ip_text(&ip, text);
-		if (nx_net_allowed(&ip))
+	for (uint32_t i = 0; i < all.n && found.n < NX_NET_MAX; i++) {
+		nx_ip_text(&all.at[i], text);
+		if (nx_net_allowed(&all.at[i]))
 			memcpy(found.text[found.n++], text, sizeof(text));
 	}
-	freeaddrinfo(list);
 	if (found.n == 0)
 		return denied(err, text);
 	*ret = found;

@@ -91,7 +91,7 @@ static void resume_accepting(struct nx_http_loop *l)
 /* Over the cap: an answer, best effort. */
 static void turn_away(struct nx_http *h, int fd)
 {
-	char id[37], at[NX_ISO_LEN], body[256], all[512];
+	char id[37], at[NX_ISO_LEN], body[256], all[640];
 	if (!h->tls) {
 		nx_uuid(id);
 		nx_iso_time(nx_wall_us(), at);
@@ -103,8 +103,9 @@ static void turn_away(struct nx_http *h, int fd)
 		int n = snprintf(all, sizeof(all),
 				 "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"
 				 "Retry-After: 1\r\nContent-Type: application/json\r\n"
-				 "Content-Length: %d\r\n\r\n%s",
-				 len, body);
+				 "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n"
+				 "X-Correlation-ID: %s\r\nContent-Length: %d\r\n\r\n%s",
+				 id, len, body);
 		if (n > 0 && (size_t)n < sizeof(all))
 			(void)!send(fd, all, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
 		shutdown(fd, SHUT_WR);

@@ -175,10 +175,10 @@ static bool set_options(MYSQL *my, const struct my_source *s, int64_t deadline)
 /* The name is resolved and judged here first. With nothing to verify the library gets the very
  * address; for a certificate it needs the name and resolves again, so who answered is judged, too,
  * when the library first waits for it: before a password is sent, for the certificate comes first. */
-static enum nx_code find_host(const struct my_source *s, struct nx_net_addrs *ret,
+static enum nx_code find_host(const struct my_source *s, int64_t deadline, struct nx_net_addrs *ret,
 			      struct nx_error *err)
 {
-	enum nx_code code = nx_net_resolve(s->host, ret, err);
+	enum nx_code code = nx_net_resolve(s->host, deadline, ret, err);
 	if (!code && ret->n == 0)
 		return nx_fail(err, NX_E_CONFIG_INVALID, "host is a name or an address.");
 	return code;
@@ -202,7 +202,7 @@ static enum nx_code login(const struct my_source *s, int64_t deadline, MYSQL **r
 			  struct nx_error *err)
 {
 	struct nx_net_addrs a;
-	enum nx_code code = find_host(s, &a, err);
+	enum nx_code code = find_host(s, deadline, &a, err);
 	if (code)
 		return code;
 	MYSQL *my = NULL, *done = NULL;

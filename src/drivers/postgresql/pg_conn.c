@@ -142,12 +142,13 @@ struct where {
 	char hosts[NX_NET_MAX * 256], addrs[NX_NET_MAX * (NX_NET_ADDR_LEN + 1)];
 };
 
-static enum nx_code find_hosts(const char *host, struct where *ret, struct nx_error *err)
+static enum nx_code find_hosts(const char *host, int64_t deadline, struct where *ret,
+			       struct nx_error *err)
 {
 	struct nx_net_addrs a;
 	if (strlen(host) > 254 || strchr(host, ','))
 		return nx_fail(err, NX_E_CONFIG_INVALID, "host is one name or address.");
-	enum nx_code c = nx_net_resolve(host, &a, err);
+	enum nx_code c = nx_net_resolve(host, deadline, &a, err);
 	if (c)
 		return c;
 	ret->addrs[0] = '\0';
@@ -293,7 +294,7 @@ enum nx_code pg_connect(struct nx_source *ns, int64_t deadline, struct nx_conn *
 	enum nx_code code = pg_cache_init(&c->cache, s->nstmts, err);
 	struct where w;
 	if (!code)
-		code = find_hosts(nx_opt_str(s->opts, "host", "localhost"), &w, err);
+		code = find_hosts(nx_opt_str(s->opts, "host", "localhost"), deadline, &w, err);
 	if (!code) {
 		c->pg = start(s, &w);
 		code = c->pg ? handshake(c->pg, deadline, err)
