@@ -6,7 +6,7 @@
 
 #include "exec/exec.h"
 
-enum { POOL_BUCKETS = 1024 };
+enum { POOL_BUCKETS = 1024, NX_HELPERS = 4 };
 
 enum place { PLACE_NONE, PLACE_WAITING /* pool queue */, PLACE_READY, PLACE_RUNNING };
 
@@ -34,7 +34,7 @@ struct nx_lease {
 	bool stream_permit;          /* detached: holds one of max_streams */
 	bool cancel_queued, cancel_running;
 	bool cancelled;              /* cancel() was called on it: never reused */
-	bool abandoned;              /* the owner left during cancel(): the cancel thread closes it */
+	bool abandoned;              /* the owner left during cancel(): a helper closes it */
 };
 
 struct nx_pool {
@@ -46,6 +46,7 @@ struct nx_pool {
 	struct fair_queue waiting;
 	uint32_t active, streams, open, nidle;
 	uint32_t users;                  /* jobs and leases that point here */
+	uint32_t helped;                 /* helpers that are in a call of its driver */
 	bool closing;
 	int64_t suspect; /* idle connections last used before this are checked: a sibling died */
 	uint64_t connects, connect_failures, reuses, cancels;
@@ -68,10 +69,10 @@ struct nx_exec {
 	uint32_t threads, running, target, base_target, streaming;
 	bool draining, stopping;
 	pthread_cond_t idle;       /* njobs or threads became 0 */
-	pthread_t sweeper, helper;
+	pthread_t sweeper, helpers[NX_HELPERS];
 	pthread_cond_t sweeper_wake, helper_wake;
 	struct nx_lease *cancel_head, **cancel_tail;
-	struct nx_lease *dead;     /* to be disconnected by the helper */
+	struct nx_lease *dead;     /* to be disconnected by a helper */
 	struct nx_pool *dead_pools;
 	struct nx_pool *pools[POOL_BUCKETS];
 	bool waited;               /* a ready job had to wait since the last decay */
@@ -96,6 +97,8 @@ void nx_pool_reap(struct nx_exec *e, int64_t now);
 void nx_pool_close_all(struct nx_exec *e);
 void nx_pool_changed(const struct nx_data_source *old, void *exec);
 void nx_lease_bury(struct nx_lease *l);
+/* The blocking part of cancel, disconnect and pool death, on a helper: all that may be done now. Drops the lock
+ * around driver calls. */
 void nx_helper_work(struct nx_exec *e);
 
 #endif

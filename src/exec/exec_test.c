@@ -14,11 +14,14 @@ static struct {
 	_Atomic int open, connects, disconnects, resets, cancels, checks;
 	_Atomic bool dead; /* check() says no */
 	_Atomic int connect_ms;
+	_Atomic bool fragile; /* cancel() of connections made meanwhile does not come back */
+	_Atomic bool hung; /* until this is false */
 } sim;
 
 struct sim_conn {
 	struct nx_conn base;
 	_Atomic bool cancelled;
+	bool hangs;
 };
 
 static struct nx_source the_source;
@@ -49,6 +52,7 @@ static enum nx_code sim_connect(struct nx_source *s, int64_t deadline, struct nx
 	usleep((useconds_t)atomic_load(&sim.connect_ms) * 1000);
 	struct sim_conn *c = calloc(1, sizeof(*c));
 	c->base.driver = &sim_driver;
+	c->hangs = atomic_load(&sim.fragile);
 	atomic_fetch_add(&sim.connects, 1);
 	*ret = &c->base;
 	return NX_OK;
@@ -79,6 +83,8 @@ static enum nx_code sim_reset(struct nx_conn *c, int64_t deadline, struct nx_err
 static void sim_cancel(struct nx_conn *c)
 {
 	atomic_fetch_add(&sim.cancels, 1);
+	while (((struct sim_conn *)c)->hangs && atomic_load(&sim.hung))
+		usleep(1000);
 	atomic_store(&((struct sim_conn *)c)->cancelled, true);
 }
 
@@ -289,6 +295,34 @@ NX_TEST(deadline_cancels_a_running_job)
 	NX_EQ_I(NX_OK, submit(e, &again, &s, 0));
 	wait_done(&again);
 	NX_CHECK(!again.reused); /* a cancelled connection is not reused */
+	stop(e);
+}
+
+NX_TEST(a_source_that_hangs_delays_no_cancel_of_others)
+{
+	struct nx_exec *e = start(16);
+	struct nx_data_source bad = source(8, 0, 10), good = source(8, 0, 10);
+	struct task stuck[6], t = { .until_cancel = true };
+	memset(stuck, 0, sizeof(stuck));
+	atomic_store(&sim.fragile, true);
+	atomic_store(&sim.hung, true);
+	for (size_t i = 0; i < NX_COUNTOF(stuck); i++) {
+		stuck[i].until_cancel = true;
+		NX_EQ_I(NX_OK, submit(e, &stuck[i], &bad, 20));
+	}
+	for (int i = 0; i < 5000 && (atomic_load(&sim.connects) < 6 || !atomic_load(&sim.cancels));
+	     i++)
+		usleep(1000);
+	atomic_store(&sim.fragile, false);
+	int64_t from = nx_now();
+	NX_EQ_I(NX_OK, submit(e, &t, &good, 20));
+	wait_done(&t);
+	NX_EQ_I(NX_E_QUERY_TIMEOUT, t.code);
+	NX_CHECK(nx_now() - from < 1500 * NX_MS);
+	NX_CHECK(atomic_load(&sim.cancels) <= 3); /* two of the bad one's at a time */
+	atomic_store(&sim.hung, false);
+	for (size_t i = 0; i < NX_COUNTOF(stuck); i++)
+		wait_done(&stuck[i]);
 	stop(e);
 }
 

@@ -161,43 +161,88 @@ void nx_pool_reap(struct nx_exec *e, int64_t now)
 		}
 }
 
-/* The blocking part of cancel, close and pool death, on the helper thread. Called and left with the
- * lock held. */
+/* ---- the helpers' work ---- */
+
+/* A source that hangs must not hold all helpers while others wait for theirs. */
+static bool may_help(const struct nx_pool *p)
+{
+	return p->helped < NX_HELPERS / 2;
+}
+
+static struct nx_lease *next_cancel(struct nx_exec *e)
+{
+	struct nx_lease **at = &e->cancel_head;
+	while (*at && !may_help((*at)->pool))
+		at = &(*at)->cancel_next;
+	struct nx_lease *l = *at;
+	if (!l)
+		return NULL;
+	*at = l->cancel_next;
+	if (!*at)
+		e->cancel_tail = at;
+	return l;
+}
+
+static struct nx_lease *next_dead(struct nx_exec *e)
+{
+	struct nx_lease **at = &e->dead;
+	while (*at && !may_help((*at)->pool))
+		at = &(*at)->next;
+	struct nx_lease *l = *at;
+	if (l)
+		*at = l->next;
+	return l;
+}
+
+static void run_cancel(struct nx_exec *e, struct nx_lease *l)
+{
+	l->cancel_queued = false;
+	l->cancel_running = true;
+	l->cancelled = true;
+	l->pool->cancels++;
+	l->pool->helped++;
+	pthread_mutex_unlock(&e->lock);
+	l->conn->driver->cancel(l->conn);
+	pthread_mutex_lock(&e->lock);
+	l->pool->helped--;
+	l->cancel_running = false;
+	if (l->abandoned)
+		nx_lease_bury(l);
+}
+
+static void run_disconnect(struct nx_exec *e, struct nx_lease *l)
+{
+	l->pool->helped++;
+	pthread_mutex_unlock(&e->lock);
+	l->conn->driver->disconnect(l->conn);
+	pthread_mutex_lock(&e->lock);
+	l->pool->helped--;
+	l->pool->open--;
+	retire(l->pool);
+	free(l);
+}
+
+static void run_close(struct nx_exec *e, struct nx_pool *p)
+{
+	pthread_mutex_unlock(&e->lock);
+	p->ds->driver->close(p->source);
+	nx_data_source_unref(p->ds);
+	free(p);
+	pthread_mutex_lock(&e->lock);
+}
+
 void nx_helper_work(struct nx_exec *e)
 {
 	for (;;) {
-		if (e->cancel_head) {
-			struct nx_lease *l = e->cancel_head;
-			e->cancel_head = l->cancel_next;
-			if (!e->cancel_head)
-				e->cancel_tail = &e->cancel_head;
-			l->cancel_queued = false;
-			l->cancel_running = true;
-			l->cancelled = true;
-			l->pool->cancels++;
-			pthread_mutex_unlock(&e->lock);
-			l->conn->driver->cancel(l->conn);
-			pthread_mutex_lock(&e->lock);
-			l->cancel_running = false;
-			if (l->abandoned)
-				nx_lease_bury(l);
-		} else if (e->dead) {
-			struct nx_lease *l = e->dead;
-			e->dead = l->next;
-			pthread_mutex_unlock(&e->lock);
-			l->conn->driver->disconnect(l->conn);
-			pthread_mutex_lock(&e->lock);
-			l->pool->open--;
-			retire(l->pool);
-			free(l);
+		struct nx_lease *cancel = next_cancel(e), *dead = cancel ? NULL : next_dead(e);
+		if (cancel) {
+			run_cancel(e, cancel);
+		} else if (dead) {
+			run_disconnect(e, dead);
 		} else if (e->dead_pools) {
 			struct nx_pool *p = e->dead_pools;
 			e->dead_pools = p->next;
-			pthread_mutex_unlock(&e->lock);
-			p->ds->driver->close(p->source);
-			nx_data_source_unref(p->ds);
-			free(p);
-			pthread_mutex_lock(&e->lock);
+			run_close(e, p);
 		} else {
 			return;
 		}

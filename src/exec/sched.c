@@ -274,7 +274,7 @@ static void lease_return(struct nx_lease *l, bool reusable)
 		l->cancel_queued = false;
 	}
 	if (l->cancel_running) {
-		l->abandoned = true; /* the helper closes it when cancel() returns */
+		l->abandoned = true; /* a helper closes it when cancel() returns */
 		return;
 	}
 	int64_t now = nx_now();
@@ -617,6 +617,7 @@ static void *helper_main(void *arg)
 			break;
 		pthread_cond_wait(&e->helper_wake, &e->lock);
 	}
+	pthread_cond_broadcast(&e->helper_wake); /* what the others waited for is done */
 	pthread_mutex_unlock(&e->lock);
 	return NULL;
 }
@@ -658,12 +659,17 @@ enum nx_code nx_exec_start(const struct nx_exec_config *cfg, struct nx_catalog *
 		free(e);
 		return nx_fail(err, NX_E_INTERNAL, "Cannot start a thread.");
 	}
-	if (pthread_create(&e->helper, NULL, helper_main, e)) {
+	for (uint32_t i = 0; i < NX_HELPERS; i++) {
+		if (pthread_create(&e->helpers[i], NULL, helper_main, e) == 0)
+			continue;
 		pthread_mutex_lock(&e->lock);
 		e->stopping = true;
 		pthread_cond_broadcast(&e->sweeper_wake);
+		pthread_cond_broadcast(&e->helper_wake);
 		pthread_mutex_unlock(&e->lock);
 		pthread_join(e->sweeper, NULL);
+		while (i-- > 0)
+			pthread_join(e->helpers[i], NULL);
 		free(e);
 		return nx_fail(err, NX_E_INTERNAL, "Cannot start a thread.");
 	}
@@ -740,7 +746,8 @@ void nx_exec_stop(struct nx_exec *e, uint32_t grace_ms)
 		pthread_cond_wait(&e->idle, &e->lock);
 	pthread_mutex_unlock(&e->lock);
 	pthread_join(e->sweeper, NULL);
-	pthread_join(e->helper, NULL);
+	for (uint32_t i = 0; i < NX_HELPERS; i++)
+		pthread_join(e->helpers[i], NULL);
 	pthread_mutex_destroy(&e->lock);
 	free(e);
 }
