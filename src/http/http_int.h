@@ -143,7 +143,8 @@ struct nx_http {
 	struct nx_http_config cfg; /* defaults filled in; strings not kept */
 	uint32_t nloops;
 	uint16_t ports[NX_HTTP_MAX_LISTEN];
-	struct ssl_ctx_st *tls; /* NULL: plain, for ever */
+	bool secure; /* speaks TLS; for ever */
+	struct ssl_ctx_st *tls; /* NULL: plain */
 	pthread_mutex_t tls_lock; /* leaf lock: which context tls is */
 	_Atomic int64_t close_idle_at; /* while draining */
 	_Atomic uint32_t connections;

@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "http/http_int.h"
 
@@ -149,6 +150,13 @@ static SSL_CTX *context(struct nx_http_tls *t)
 	return (SSL_CTX *)t;
 }
 
+/* OpenSSL would wait for somebody to write into a pipe. */
+static bool is_file(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 enum nx_code nx_http_tls_load(const char *cert, const char *key, struct nx_http_tls **ret,
 			      struct nx_error *err)
 {
@@ -164,9 +172,9 @@ enum nx_code nx_http_tls_load(const char *cert, const char *key, struct nx_http_
 	static const unsigned char id[] = "nexus-http";
 	SSL_CTX_set_session_id_context(ctx, id, sizeof(id) - 1);
 	const char *why = NULL;
-	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
+	if (!is_file(cert) || SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
 		why = "the TLS certificate cannot be read";
-	else if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+	else if (!is_file(key) || SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
 		why = "the TLS key cannot be read";
 	else if (SSL_CTX_check_private_key(ctx) != 1)
 		why = "the TLS key does not belong to the certificate";

@@ -92,7 +92,7 @@ static void resume_accepting(struct nx_http_loop *l)
 static void turn_away(struct nx_http *h, int fd)
 {
 	char id[37], at[NX_ISO_LEN], body[256], all[640];
-	if (!h->tls) {
+	if (!h->secure) {
 		nx_uuid(id);
 		nx_iso_time(nx_wall_us(), at);
 		int len = snprintf(body, sizeof(body),
@@ -142,12 +142,13 @@ static void adopt(struct nx_http_loop *l, int fd, const struct sockaddr_storage 
 	c->source = NX_SRC_CONN;
 	c->fd = fd;
 	c->loop = l;
-	c->state = h->tls ? NX_ST_HANDSHAKE : NX_ST_IDLE;
-	c->deadline = nx_now() +
-		      (int64_t)(h->tls ? h->cfg.head_timeout_ms : h->cfg.idle_timeout_ms) * NX_MS;
+	c->state = h->secure ? NX_ST_HANDSHAKE : NX_ST_IDLE;
+	c->deadline =
+		nx_now() +
+		(int64_t)(h->secure ? h->cfg.head_timeout_ms : h->cfg.idle_timeout_ms) * NX_MS;
 	peer_text(peer, c->peer);
 	struct epoll_event ev = { EPOLLIN | EPOLLRDHUP | EPOLLET, { .ptr = c } };
-	if ((h->tls && !nx_http_tls_attach(h, c)) ||
+	if ((h->secure && !nx_http_tls_attach(h, c)) ||
 	    epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
 		goto close;
 	c->next = l->conns;

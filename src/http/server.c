@@ -255,6 +255,7 @@ enum nx_code nx_http_start(const struct nx_http_config *given, struct nx_http **
 	if (!code && cfg.tls_cert)
 		code = nx_http_tls_load(cfg.tls_cert, cfg.tls_key, &tls, err);
 	nx_http_tls_use(h, tls);
+	h->secure = tls != NULL;
 	for (uint32_t i = 0; !code && i < cfg.nlisten; i++)
 		code = listen_on(h, i, cfg.listen[i], err);
 	h->cfg.listen = NULL;

@@ -216,6 +216,7 @@ class Gateway:
         self.spec = None
         self.checked = 0  # responses held against the OpenAPI document
         self.stopped_badly = None
+        self.closed = False
         self.expect_status = 0
         if start:
             self.start()
@@ -291,7 +292,10 @@ class Gateway:
         return self.start()
 
     def close(self):
-        """At the end of the file: a clean stop is part of the test."""
+        """At the end of the file, or of a case: a clean stop is part of the test."""
+        if self.closed:
+            return
+        self.closed = True
         status = self.stop()
         if status not in (self.expect_status, None):
             self.stopped_badly = f"exit status {status}"
