@@ -62,7 +62,11 @@ static struct {
 
 static enum nx_code open_file(const char *path, struct nx_error *err)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+	/* a pipe that nobody reads is a mistake, not something to wait for */
+	int fd =
+		open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+	if (fd >= 0)
+		(void)fcntl(fd, F_SETFL, O_APPEND);
 	if (fd < 0)
 		return nx_fail(err, NX_E_CONFIG, "The log file %s cannot be opened: %s.", path,
 			       strerror(errno));

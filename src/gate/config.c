@@ -2,9 +2,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/net.h"
 #include "nexus/buf.h"
@@ -67,9 +69,18 @@ static enum nx_code read_file(struct nx_config *cfg, const char *path, struct nx
 	enum nx_code c = watch(cfg, path, err);
 	if (c)
 		return c;
-	FILE *f = fopen(path, "re");
-	if (!f)
-		return nx_fail(err, NX_E_CONFIG, "Cannot open %s: %s.", path, strerror(errno));
+	/* not to wait for somebody to write into a pipe: signals wait for this thread */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	bool plain = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	FILE *f = plain ? fdopen(fd, "r") : NULL;
+	if (!f) {
+		c = nx_fail(err, NX_E_CONFIG, "Cannot open %s: %s.", path,
+			    fd >= 0 && !plain ? "it is not a file" : strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return c;
+	}
 	struct nx_buf b;
 	nx_buf_init(&b, MAX_FILE);
 	char *room;

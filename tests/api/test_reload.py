@@ -117,6 +117,30 @@ def a_mistake_changes_nothing_and_is_told():
 
 
 @case
+def what_is_no_file_is_refused_and_not_waited_for():
+    """A pipe where a file should be: a gateway that waited for it would not hear SIGTERM either."""
+    g = Gateway(sources=[sqlite_source()])
+    pipe, big = os.path.join(g.home, "pipe"), os.path.join(g.home, "big")
+    os.mkfifo(pipe)
+    with open(big, "wb") as f:
+        f.truncate(5 << 20)
+    good = dict(g.config)
+    for wrong in ({"log": {"level": "${file:" + pipe + "}"}}, {"log": {"level": "${file:/dev/zero}"}},
+                  {"log": {"level": "${file:" + g.home + "}"}}, {"log": {"level": "${file:" + big + "}"}},
+                  {"log": {"file": pipe}}, {"log": {"file": g.home}},
+                  {"sourcesFile": pipe}, {"sourcesFile": g.home}, {"sourcesFile": big}, {"sourcesFile": "/dev/zero"}):
+        g.config = {**good, **wrong}
+        if "sourcesFile" in wrong:
+            del g.config["sources"]
+        now = reload(g)
+        check(now["lastError"], f"{wrong} is refused", now)
+        eq(200, g.query("lite", "SELECT 1").status)
+    g.config = good
+    eq(None, reload(g)["lastError"])
+    g.close()
+
+
+@case
 def sources_come_change_and_go():
     g = Gateway(sources=[sqlite_source(), dict(sqlite_source(), name="other")])
     first = {s["name"]: s for s in g.get("/api/v1/datasources").data_list()}
