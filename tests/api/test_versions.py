@@ -89,6 +89,32 @@ def declared_sources_keep_no_versions():
 
 
 @case
+def a_test_query_that_hangs_holds_nobody_up():
+    hole = servers.Silent()
+    g = Gateway()
+    body = {"type": "postgresql", "sql": "SELECT 1", "config": {
+        "host": "127.0.0.1", "port": hole.port, "username": "u", "password": "p", "database": "d",
+        "connectTimeout": 2, "readOnlyAccount": "required"}}
+    ends = []
+    threads = [threading.Thread(target=lambda: ends.append(g.post("/api/v1/datasources/test-query", body)))
+               for _ in range(4)]
+    for t in threads:
+        t.start()
+    until("they wait for the source", lambda: len(hole.held) == 4)
+    worst = 0
+    for _ in range(20):
+        began = time.monotonic()
+        eq(200, g.get("/livez").status)
+        worst = max(worst, time.monotonic() - began)
+    check(not ends, "they still wait")
+    check(worst < 0.5 * SLOW, "others are answered meanwhile", worst)
+    for t in threads:
+        t.join()
+    eq([(503, "CONNECT_TIMEOUT")] * 4, [(r.status, r.code) for r in ends])
+    g.close()
+
+
+@case
 def test_query_runs_through_the_gate_and_keeps_nothing():
     pg = servers.postgres()
     g = Gateway(config={"network": {"deny": "10.9.9.0/24"}})
