@@ -189,8 +189,10 @@ static enum nx_code load(const struct nx_store_source *row, void *arg, struct nx
 	if (!reserve(c, 1))
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	enum nx_code code = nx_catalog_from_row(c, row, &s, err);
-	if (!code)
+	if (!code) {
+		nx_snapshot_hold(s);
 		link_in(c, s);
+	}
 	return code;
 }
 
@@ -362,6 +364,8 @@ enum nx_code nx_catalog_add_new(struct nx_catalog *c, const struct nx_request *q
 		code = nx_rules_end(rules, a, broken, err);
 	if (!code)
 		code = nx_catalog_room(c, 1, err);
+	if (!code)
+		nx_snapshot_hold(s);
 	if (!code && from->save) {
 		struct nx_store_source row = row_of(s);
 		code = nx_store_source_put(c->store, &row, err);
@@ -458,9 +462,7 @@ enum nx_code nx_catalog_replace_with(struct nx_catalog *c, struct nx_snapshot *o
 		code = nx_rules_end(rules, a, broken, err);
 	if (!code) {
 		nx_body_follow(s->body, old->body);
-		/* an account with conditions is looked at before it serves */
-		if (s->pub.account != NX_ACCOUNT_ANY && s->pub.status == NX_SOURCE_ACTIVE)
-			s->pub.status = NX_SOURCE_DRAFT;
+		nx_snapshot_hold(s);
 		struct nx_store_source row = row_of(s);
 		code = nx_store_source_put(c->store, &row, err);
 	}
@@ -484,6 +486,8 @@ enum nx_code nx_catalog_replace(struct nx_catalog *c, struct nx_str id, const st
 	struct nx_snapshot *old = NULL, *s = NULL;
 	nx_rules_init(&rules);
 	nx_request_read(body, &q, &rules);
+	nx_secret_warm(body);
+	nx_catalog_warm(c, id);
 	pthread_mutex_lock(&c->writing);
 	enum nx_code code = nx_catalog_for_change(c, id, &old, err);
 	if (!code)
@@ -556,6 +560,29 @@ enum nx_code nx_catalog_set_status(struct nx_catalog *c, struct nx_str id,
 				   : change_status(c, old, status, true, err);
 	pthread_mutex_unlock(&c->writing);
 	if (!code && !same)
+		nx_catalog_tell(c, old);
+	return code;
+}
+
+enum nx_code nx_catalog_event(struct nx_catalog *c, const struct nx_data_source *was,
+			      enum nx_source_event e, struct nx_error *err)
+{
+	enum nx_code code = NX_OK;
+	bool changed = false;
+	pthread_mutex_lock(&c->writing);
+	struct nx_snapshot *old = nx_catalog_current(c, nx_str(was->id));
+	if (!old) {
+		code = not_found(err);
+	} else if (old->body != nx_snapshot_of(was)->body) {
+		code = nx_fail(err, NX_E_SOURCE_CHANGED,
+			       "The data source was changed meanwhile; try again.");
+	} else {
+		enum nx_source_status want = nx_source_next(old->pub.status, e);
+		changed = want != old->pub.status;
+		code = changed ? change_status(c, old, want, true, err) : NX_OK;
+	}
+	pthread_mutex_unlock(&c->writing);
+	if (!code && changed)
 		nx_catalog_tell(c, old);
 	return code;
 }

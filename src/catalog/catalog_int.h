@@ -121,6 +121,9 @@ struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 				    const struct nx_source_type *type, uint32_t version,
 				    enum nx_source_status status);
 
+/* Not published yet: an account with conditions is looked at before it serves. */
+void nx_snapshot_hold(struct nx_snapshot *s);
+
 static inline struct nx_snapshot *nx_snapshot_of(const struct nx_data_source *s)
 {
 	return (struct nx_snapshot *)(uintptr_t)s;
@@ -243,5 +246,10 @@ NX_NODISCARD enum nx_code nx_catalog_add_new(struct nx_catalog *c, const struct 
 					     struct nx_snapshot **ret, struct nx_error *err);
 /* Would anybody notice the difference? Secrets count, status and version do not. */
 bool nx_snapshot_same(const struct nx_snapshot *a, const struct nx_snapshot *b);
+
+/* ---- refresh.c ---- */
+
+/* What a change of this source may want of Vault is read now, before `writing` is taken. */
+void nx_catalog_warm(struct nx_catalog *c, struct nx_str id_or_name);
 
 #endif

@@ -77,8 +77,7 @@ static enum nx_code build_one(struct change *ch, const struct nx_json *item, str
 	s->pub.from_config = true;
 	if (old)
 		nx_body_follow(s->body, old->body);
-	if (s->pub.account != NX_ACCOUNT_ANY && s->pub.status == NX_SOURCE_ACTIVE)
-		s->pub.status = NX_SOURCE_DRAFT; /* until the prober has looked at the account */
+	nx_snapshot_hold(s);
 	uint32_t at = ch->n++;
 	ch->fresh[at] = s;
 	ch->old[at] = old;

@@ -1,6 +1,7 @@
 /* Data sources as a file: out as YAML, in as a list that is checked as a whole. */
 #include "base/clock.h"
 #include "catalog/catalog_int.h"
+#include "secrets/secrets.h"
 
 /* ---- out ---- */
 
@@ -185,6 +186,12 @@ enum nx_code nx_catalog_import(struct nx_catalog *c, const struct nx_json *list,
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	}
 	memset(im.fresh, 0, (list->count + 1) * sizeof(*im.fresh));
+	nx_secret_warm(list);
+	for (const struct nx_json *item = list->first; item; item = item->next) {
+		const struct nx_json *name = nx_json_get(item, "name");
+		if (name && name->kind == NX_JSON_STRING)
+			nx_catalog_warm(c, name->text);
+	}
 	pthread_mutex_lock(&c->writing);
 	enum nx_code code = pass(&im, list, false, err);
 	bool changing = !code && !dry;

@@ -11,6 +11,21 @@ bool nx_data_source_in_vault(const struct nx_data_source *s)
 	return nx_snapshot_of(s)->in_vault;
 }
 
+void nx_catalog_warm(struct nx_catalog *c, struct nx_str id_or_name)
+{
+	const struct nx_data_source *s;
+	const struct nx_json *secrets = NULL;
+	struct nx_error err;
+	if (!nx_kv_on() || nx_catalog_get(c, id_or_name, &s, &err))
+		return;
+	struct nx_arena *a = nx_data_source_in_vault(s) ? nx_arena_new_secret(SCRATCH_MAX) : NULL;
+	struct nx_str sealed = nx_snapshot_of(s)->body->secrets;
+	if (a && nx_secrets_open(c->vault, s->id, sealed, a, &secrets, &err) == NX_OK)
+		nx_secret_warm(secrets);
+	nx_arena_free(a);
+	nx_data_source_unref(s);
+}
+
 /* As it stands, from its own config. */
 static enum nx_code again(struct nx_catalog *c, const struct nx_snapshot *old,
 			  const struct nx_json *secrets, struct nx_arena *a,
@@ -61,9 +76,7 @@ static bool refresh(struct nx_catalog *c, struct nx_snapshot *old)
 	if (swap) {
 		s->pub.from_config = old->pub.from_config;
 		s->stored = old->stored;
-		if (s->pub.account != NX_ACCOUNT_ANY && s->pub.status == NX_SOURCE_ACTIVE)
-			s->pub.status =
-				NX_SOURCE_DRAFT; /* until the prober has looked at the account */
+		nx_snapshot_hold(s);
 		nx_catalog_swap(c, old, s);
 	}
 	pthread_mutex_unlock(&c->writing);

@@ -136,6 +136,14 @@ struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 	return s;
 }
 
+void nx_snapshot_hold(struct nx_snapshot *s)
+{
+	if (s->pub.account == NX_ACCOUNT_ANY || s->pub.status != NX_SOURCE_ACTIVE)
+		return;
+	s->pub.status = NX_SOURCE_DRAFT;
+	nx_vitals_again(s->body->vitals); /* by the prober, if nobody else */
+}
+
 void nx_data_source_ref(const struct nx_data_source *s)
 {
 	atomic_fetch_add_explicit(&nx_snapshot_of(s)->refs, 1, memory_order_relaxed);

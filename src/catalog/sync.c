@@ -64,9 +64,7 @@ static enum nx_code look(const struct nx_store_source *row, void *arg, struct nx
 		return code;
 	if (old && !as_it_was)
 		nx_body_follow(s->body, old->body);
-	/* an account with conditions is looked at before it serves */
-	if (s->pub.account != NX_ACCOUNT_ANY && s->pub.status == NX_SOURCE_ACTIVE)
-		s->pub.status = NX_SOURCE_DRAFT;
+	nx_snapshot_hold(s);
 	s->round = y->c->round;
 	if (add(y, old, s))
 		return NX_OK;

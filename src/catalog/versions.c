@@ -1,5 +1,6 @@
 /* What a data source was before: the versions that the store keeps, what each changed, and the way back. */
 #include "catalog/catalog_int.h"
+#include "secrets/secrets.h"
 
 #define KEPT 64u /* more than the store keeps */
 
@@ -276,6 +277,24 @@ static enum nx_code go_back(struct nx_catalog *c, struct nx_snapshot *old, struc
 	return code;
 }
 
+/* Its secrets that are in Vault, before `writing` is taken for the change. */
+static void warm(struct nx_catalog *c, struct nx_str id, struct versions *all, uint32_t version)
+{
+	struct nx_error err;
+	if (!nx_kv_on())
+		return;
+	pthread_mutex_lock(&c->writing);
+	struct nx_snapshot *now = nx_catalog_current(c, id);
+	bool loaded = now && c->store && load_all(c, now, all, &err) == NX_OK;
+	pthread_mutex_unlock(&c->writing);
+	const struct version *v = loaded ? find(all, version) : NULL;
+	if (v)
+		nx_secret_warm(v->secrets);
+	wipe(all);
+	memset(all->at, 0, sizeof(all->at));
+	all->n = 0;
+}
+
 enum nx_code nx_catalog_rollback(struct nx_catalog *c, struct nx_str id, uint32_t version,
 				 struct nx_str by, struct nx_arena *a, struct nx_str *broken,
 				 const struct nx_data_source **ret, struct nx_error *err)
@@ -285,6 +304,7 @@ enum nx_code nx_catalog_rollback(struct nx_catalog *c, struct nx_str id, uint32_
 	if (!all)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	all->a = a;
+	warm(c, id, all, version);
 	pthread_mutex_lock(&c->writing);
 	enum nx_code code = nx_catalog_for_change(c, id, &old, err);
 	if (!code)

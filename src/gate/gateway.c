@@ -232,7 +232,7 @@ static void on_event(const struct nx_data_source *s, enum nx_source_event e, voi
 	/* the end of a draft is for good; how an active one is, is for this process to know */
 	struct nx_error err;
 	bool done = s->status == NX_SOURCE_DRAFT && !nx_data_source_replaced(s)
-			    ? nx_catalog_set_status(gw->catalog, nx_str(s->id), want, &err) == NX_OK
+			    ? nx_catalog_event(gw->catalog, s, e, &err) == NX_OK
 			    : nx_catalog_note_status(gw->catalog, s, want);
 	if (done)
 		nx_log(want == NX_SOURCE_ACTIVE ? NX_LOG_INFO : NX_LOG_WARN, "source",

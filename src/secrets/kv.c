@@ -337,6 +337,21 @@ static struct entry *find(const char *where)
 	return NULL;
 }
 
+/* What is kept needs nobody's request, and waits for none. */
+static struct entry *begin_or_find(const char *where)
+{
+	for (;;) {
+		struct entry *e = find(where);
+		if (e && e->until > nx_now())
+			return e;
+		if (!kv.busy)
+			break;
+		pthread_cond_wait(&kv.idle, &kv.lock);
+	}
+	kv.busy = true;
+	return NULL;
+}
+
 static void put(const char *where, const struct nx_json *data, const struct nx_error *why)
 {
 	struct entry e = { .where = strdup(where), .used = nx_now() };
@@ -387,12 +402,34 @@ static enum nx_code from_cache(struct entry *e, const struct nx_kv_ref *r, struc
 	return c ? c : nx_kv_pick(data, r->key, a, ret, err);
 }
 
+/* `busy` is ours. */
+static enum nx_code ask_anew(const char *where, const struct nx_kv_ref *r, struct nx_arena *scratch,
+			     struct nx_arena *a, struct nx_str *ret, struct nx_error *err)
+{
+	struct nx_error own;
+	const struct nx_json *data = NULL;
+	if (nx_now() < kv.down_until) {
+		if (err)
+			*err = kv.down;
+		return kv.down.code;
+	}
+	pthread_mutex_unlock(&kv.lock);
+	struct nx_str shown = nx_strn(where, strcspn(where, "?"));
+	nx_error_clear(&own);
+	enum nx_code c = fetch(r, shown, scratch, &data, &own);
+	pthread_mutex_lock(&kv.lock);
+	put(where, c ? NULL : data, &own);
+	if (!c)
+		return nx_kv_pick(data, r->key, a, ret, err);
+	if (err)
+		*err = own;
+	return c;
+}
+
 enum nx_code nx_kv_read(struct nx_str text, struct nx_arena *a, struct nx_str *ret,
 			struct nx_error *err)
 {
 	struct nx_kv_ref r;
-	struct nx_error own;
-	const struct nx_json *data = NULL;
 	if (!kv.on)
 		return nx_fail(err, NX_E_CREDENTIAL_INVALID,
 			       "There is a reference to Vault, but vault.kv.address is not set.");
@@ -404,30 +441,13 @@ enum nx_code nx_kv_read(struct nx_str text, struct nx_arena *a, struct nx_str *r
 	if (!scratch)
 		return c ? c : nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	pthread_mutex_lock(&kv.lock);
-	begin();
-	struct entry *e = find(where);
-	bool asks = !e || e->until <= nx_now();
-	if (asks && nx_now() < kv.down_until) {
-		if (err)
-			*err = kv.down;
-		c = kv.down.code;
-	} else if (asks) {
-		pthread_mutex_unlock(&kv.lock);
-		struct nx_str shown = nx_strn(where, strcspn(where, "?"));
-		nx_error_clear(&own);
-		c = fetch(&r, shown, scratch, &data, &own);
-		pthread_mutex_lock(&kv.lock);
-		put(where, c ? NULL : data, &own);
-		if (c) {
-			if (err)
-				*err = own;
-		} else {
-			c = nx_kv_pick(data, r.key, a, ret, err);
-		}
-	} else {
+	struct entry *e = begin_or_find(where);
+	if (e) {
 		c = from_cache(e, &r, a, ret, err);
+	} else {
+		c = ask_anew(where, &r, scratch, a, ret, err);
+		end();
 	}
-	end();
 	pthread_mutex_unlock(&kv.lock);
 	nx_arena_free(scratch);
 	return c;

@@ -213,6 +213,73 @@ def an_account_that_may_write_is_refused_where_that_is_asked():
     g.close()
 
 
+LAMB = ("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{0}') THEN "
+        "CREATE ROLE {0} LOGIN PASSWORD 'lamb-secret'; END IF; END $$")
+
+
+@case
+def no_way_in_goes_round_the_look_at_the_account():
+    """A source that says it is active, by POST or import, and one that the store says is active."""
+    pg = servers.postgres()
+    pg.sql(LAMB.format("wolf"))
+    g = Gateway(config={"health": {"interval": 300, "timeout": 5}})
+    wide = {**pg.source("wide", readOnlyAccount="required"), "status": "active"}
+    r = g.post("/api/v1/datasources", wide)
+    eq((201, "error", "ACCOUNT_NOT_FIT"), (r.status, r.data["status"], r.data["test"]["error"]["code"]))
+    eq("ACCOUNT_NOT_FIT", g.query("wide", "SELECT 1").code)
+    r = g.post("/api/v1/datasources", {**wide, "name": "untested", "skipTest": True})
+    eq((201, "draft"), (r.status, r.data["status"]))
+    until("the prober has seen it", lambda: status(g, r.data["id"])["status"] == "error", 8)
+    check(g.query("untested", "SELECT 1").status != 200, "a source that was not tested serves nothing")
+    eq(200, g.post("/api/v1/datasources/import", [{**wide, "name": "brought"}]).status)
+    check(g.query("brought", "SELECT 1").status != 200, "nor does one of an import")
+    fit = pg.source("fit", readOnlyAccount="required", username="wolf", password="lamb-secret")
+    eq("active", g.post("/api/v1/datasources", fit).data["status"])
+    g.stop()
+    pg.sql("ALTER ROLE wolf SUPERUSER")
+    try:
+        g.start()
+        check(g.query("fit", "SELECT 1").status != 200, "what was fit before the start is looked at again")
+        until("it is found unfit", lambda: status(g, source_id(g, "fit"))["status"] == "error", 8)
+    finally:
+        pg.sql("ALTER ROLE wolf NOSUPERUSER")
+    eq(200, g.post(f"/api/v1/datasources/{source_id(g, 'fit')}/activate").status)
+    eq(200, g.query("fit", "SELECT 1").status)
+    g.close()
+
+
+@case
+def an_account_that_was_changed_while_it_was_looked_at():
+    pg = servers.postgres()
+    pg.sql(LAMB.format("lamb"))
+    g = Gateway(config={"health": {"interval": 300, "timeout": 5}})
+    proxy = servers.Proxy(pg.port)
+    fit = pg.source("acc", readOnlyAccount="required", username="lamb", password="lamb-secret", port=proxy.port,
+                    connectTimeout=20)
+    for verb in ("activate", "test"):
+        r = g.post("/api/v1/datasources", {**fit, "status": "inactive"})
+        sid = r.data["id"]
+        if verb == "test":  # a draft, which a good test would make active
+            g.call("PUT", f"/api/v1/datasources/{sid}", {**fit, "status": "draft", "skipTest": True})
+        proxy.frozen.set()
+        before = len(proxy.pairs)
+        got = []
+        t = threading.Thread(target=lambda: got.append(g.post(f"/api/v1/datasources/{sid}/{verb}")))
+        t.start()
+        until("it is being looked at", lambda: len(proxy.pairs) > before)
+        eq(200, g.call("PUT", f"/api/v1/datasources/{sid}", {
+            **pg.source("acc", readOnlyAccount="required", port=proxy.port), "skipTest": True,
+            "status": "inactive" if verb == "activate" else "draft"}).status)
+        proxy.frozen.clear()
+        t.join()
+        if verb == "activate":
+            eq((409, "SOURCE_CHANGED"), (got[0].status, got[0].code), got[0])
+        check(status(g, sid)["status"] != "active", "another account does not come in by it", got[0])
+        check(g.query("acc", "SELECT 1").status != 200, "and serves nothing")
+        g.delete(f"/api/v1/datasources/{sid}")
+    g.close()
+
+
 @case
 def a_declared_source_with_conditions_waits_for_its_probe():
     pg = servers.postgres()

@@ -1,11 +1,13 @@
 """Secrets in HashiCorp Vault: references in data sources and in nexus.yaml. The double is tests/api/vaultkv.py."""
 import os
 import subprocess
+import threading
 import time
 
 import servers
 import vaultkv
 from nxtest import SLOW, Failed, Gateway, case, check, eq, find_binary, main, until
+from sample import sqlite_source
 from vaultkv import ROLE, ROOT_TOKEN, SECRET_ID
 
 shared = {}
@@ -262,6 +264,57 @@ def keys_of_the_configuration():
     v.mode = "sealed"
     status, out = judge()
     eq((1, True), (status, "sealed" in out), out)
+
+
+@case
+def a_vault_that_hangs_holds_up_only_who_needs_it():
+    """Changes of other sources, and secrets that are known already, do not wait for it."""
+    pg, name = account("pass-one")
+    v = fresh()
+    v.put("db/main", password="pass-one")
+    g = gateway(v)
+    lite = g.post("/api/v1/datasources", sqlite_source("lite")).data["id"]
+    main_ = {**source(pg, name, "${vault:secret/db/main#password}"), "skipTest": True}
+    sid = g.post("/api/v1/datasources", main_).data["id"]
+    eq(200, g.query("pg", "SELECT 1").status)
+    g.call("PUT", f"/api/v1/datasources/{sid}", {**main_, "description": "second"})
+    v.mode = "slow"
+    nth = [0]
+
+    def other():
+        """A reference that nobody asked for yet."""
+        nth[0] += 1
+        return {**source(pg, name, "${vault:secret/db/other%d#password}" % nth[0]), "skipTest": True}
+    slow = {
+        "create": lambda: g.post("/api/v1/datasources", {**other(), "name": "new"}),
+        "replace": lambda: g.call("PUT", f"/api/v1/datasources/{sid}", other()),
+        "import": lambda: g.post("/api/v1/datasources/import", [{k: x for k, x in other().items() if k != "skipTest"}]),
+        "test-query": lambda: g.post("/api/v1/datasources/test-query",
+                                     {"type": "postgresql", "sql": "SELECT 1", "config": other()["config"]}),
+    }
+    for what, ask in slow.items():
+        time.sleep(3.2)  # that it does not answer is remembered for three seconds
+        asked = len(v.log)
+        got = []
+        t = threading.Thread(target=lambda: got.append(ask()))
+        t.start()
+        until("Vault is asked", lambda: len(v.log) > asked)
+        worst, seen = 0, []
+        for do in (lambda: g.post(f"/api/v1/datasources/{lite}/deactivate"),
+                   lambda: g.post(f"/api/v1/datasources/{lite}/activate"), lambda: g.query("lite", "SELECT 1"),
+                   lambda: g.get("/api/v1/datasources"), lambda: g.get(f"/api/v1/datasources/{sid}/versions"),
+                   lambda: g.call("PUT", f"/api/v1/datasources/{sid}", {**main_, "description": what}),
+                   lambda: g.post(f"/api/v1/datasources/{sid}/rollback", {"version": 1}), lambda: g.get("/livez")):
+            began = time.monotonic()
+            seen.append(do().status)
+            worst = max(worst, time.monotonic() - began)
+        check(not got, f"{what} still waits", got)
+        eq([200] * 8, seen)
+        check(worst < 1 * SLOW, f"{what} holds others up", worst)
+        t.join()
+        check(got[0].status >= 400, f"{what} says that it failed", got)
+    v.mode = "ok"
+    g.close()
 
 
 main()

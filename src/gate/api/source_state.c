@@ -45,22 +45,24 @@ static enum nx_code test(struct nx_request *r, struct nx_str *report)
 	nx_buf_done(&b);
 	if (!report->ptr)
 		return nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
-	enum nx_source_status want = s->status;
+	enum nx_source_event e = NX_EV_TEST_OK;
 	if (t) {
 		uint32_t faults = nx_vitals_fault(v, &why, nx_now());
-		if (s->status == NX_SOURCE_DRAFT || t == NX_E_ACCOUNT_NOT_FIT)
-			want = nx_source_next(s->status, NX_EV_TEST_FAILED);
-		else if (faults >= NX_FAULTS_MAX)
-			want = nx_source_next(s->status, NX_EV_FAULTS);
+		bool first = s->status == NX_SOURCE_DRAFT || t == NX_E_ACCOUNT_NOT_FIT;
+		if (!first && faults < NX_FAULTS_MAX)
+			return NX_OK;
+		e = first ? NX_EV_TEST_FAILED : NX_EV_FAULTS;
 	} else {
 		nx_vitals_good(v, nx_now());
-		want = nx_source_next(s->status, NX_EV_TEST_OK);
 	}
-	if (want == s->status)
-		return NX_OK;
 	struct nx_str id = nx_arena_str(r->arena, nx_str(s->id));
-	enum nx_code c = id.ptr ? nx_catalog_set_status(r->gw->catalog, id, want, &r->err)
+	enum nx_code c = id.ptr ? nx_catalog_event(r->gw->catalog, s, e, &r->err)
 				: nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
+	if (c ==
+	    NX_E_SOURCE_CHANGED) { /* the report is of what was asked for, and says nothing of what is now */
+		nx_error_clear(&r->err);
+		return NX_OK;
+	}
 	if (c)
 		return c;
 	nx_data_source_unref(r->source);
@@ -120,12 +122,8 @@ static enum nx_code must_be_fit(struct nx_request *r)
 
 static enum nx_code change(struct nx_request *r, enum nx_source_event e)
 {
-	enum nx_source_status want = nx_source_next(r->source->status, e);
-	struct nx_str id = nx_arena_str(r->arena, nx_str(r->source->id));
-	if (!id.ptr)
-		return nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
 	nx_vitals_again(nx_data_source_vitals(r->source));
-	enum nx_code c = nx_catalog_set_status(r->gw->catalog, id, want, &r->err);
+	enum nx_code c = nx_catalog_event(r->gw->catalog, r->source, e, &r->err);
 	if (c)
 		return c;
 	nx_data_source_unref(r->source);
