@@ -1,8 +1,10 @@
 """Local files through the embedded engine: one limited process a query, nothing outside the folder."""
 import csv
+import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -315,6 +317,73 @@ def no_process_is_left_at_the_end():
                 pass
         return not left
     until("every engine process has ended", gone, 5)
+
+
+@case
+def no_folder_of_the_engine_is_left_over():
+    """However the gateway or its engine ended; what both left behind, the next start takes away."""
+    data = folder()
+    home = tempfile.mkdtemp(prefix="nxscratch.")
+    nxtest.closers.insert(0, lambda: shutil.rmtree(home, ignore_errors=True))
+    places = {"TMPDIR": home}
+
+    def left():
+        return [n for n in os.listdir(home) if n.startswith("nexus-engine-")]
+
+    def started():
+        g = nxtest.Gateway(sources=[{"name": "files", "type": "duckdb", "config": {"path": data}}], env=places)
+        until("the engine's folder is there", left)
+        return g
+    for pause in (0, 0.1, 0.3, 1):  # while the engine starts, and later
+        g = started()
+        time.sleep(pause)
+        g.close()
+        until("a stop leaves nothing", lambda: not left(), 3)
+    g = started()
+    eq(200, g.query("files", "SELECT count(*) FROM trips").status)
+    g.process.kill()
+    g.process.wait()
+    until("nor does a kill", lambda: not left(), 5)
+    g.closed = True
+    g = started()
+    eq(200, g.query("files", "SELECT count(*) FROM trips").status)
+    engines = descendants(g.process.pid)
+    g.process.send_signal(signal.SIGSTOP)
+    for pid in engines:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    g.process.kill()
+    g.process.wait()
+    g.closed = True
+    stale = left()
+    eq(1, len(stale), "both were killed: it is still there")
+    # others that look like it: in use, a link, a file, somebody's folder of another name, a young one
+    used, link, file_, other, young = (os.path.join(home, n) for n in (
+        "nexus-engine-inuse1", "nexus-engine-link01", "nexus-engine-file01", "nexus-enginX-other1", "nexus-engine-young1"))
+    os.mkdir(used, 0o700)
+    os.mkdir(young, 0o700)
+    for d in (other, os.path.join(used, "w1"), os.path.join(home, "target"), os.path.join(home, stale[0], "w9")):
+        os.mkdir(d)
+    os.symlink(os.path.join(home, "target"), link)
+    os.symlink(os.path.join(home, "target"), os.path.join(home, stale[0], "w9", "link"))
+    for f in (file_, os.path.join(home, "target", "keep"), os.path.join(home, stale[0], "w9", "spill.tmp")):
+        with open(f, "wb"):
+            pass
+    held = os.open(used, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    for d in (used, other, os.path.join(home, stale[0])):
+        os.utime(d, (1, 1))
+    g = nxtest.Gateway(sources=[{"name": "files", "type": "duckdb", "config": {"path": data}}], env=places)
+    until("the next start removes it", lambda: stale[0] not in left(), 5)
+    eq(200, g.query("files", "SELECT count(*) FROM trips").status)
+    g.close()
+    until("its own goes, too", lambda: len(left()) == 4, 3)
+    check(os.path.exists(os.path.join(used, "w1")), "one in use stays")
+    check(os.path.exists(os.path.join(home, "target", "keep")), "a link is not followed")
+    check(all(map(os.path.lexists, (link, file_, other, young))), "nothing else is touched")
+    os.close(held)
 
 
 main()

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "engine/wire.h"
+#include "scratch.h"
 
 #define AHEAD 2u /* workers forked before they are needed */
 #define MAX_WORKERS 128u /* serving at once, over all sources */
@@ -21,11 +22,11 @@ static struct {
 	pthread_mutex_t lock;
 	pid_t zygote; /* 0: none */
 	int control; /* its socket */
-	char base[256]; /* its temporary folder */
+	struct scratch base; /* its temporary folder */
 	int idle[AHEAD];
 	unsigned nidle;
 	unsigned serving;
-} g = { .lock = PTHREAD_MUTEX_INITIALIZER, .control = -1 };
+} g = { .lock = PTHREAD_MUTEX_INITIALIZER, .control = -1, .base.held = -1 };
 
 /* Where nexus-engine lies: named by the environment, beside this program, or in the build tree. */
 static bool engine_path(char out[PATH_MAX])
@@ -61,26 +62,12 @@ static bool engine_path(char out[PATH_MAX])
 	return false;
 }
 
-/* Spill files want a disk, so /tmp (often memory) comes last. */
-static bool make_base(char *out, size_t n)
-{
-	const char *places[] = { getenv("TMPDIR"), "/var/tmp", "/tmp" };
-	for (size_t i = 0; i < NX_COUNTOF(places); i++) {
-		if (!places[i] || places[i][0] != '/' || strpbrk(places[i], "'\""))
-			continue;
-		int len = snprintf(out, n, "%s/nexus-engine-XXXXXX", places[i]);
-		if (len > 0 && (size_t)len < n && mkdtemp(out))
-			return true;
-	}
-	return false;
-}
-
 static enum nx_code spawn_zygote(const char *path, struct nx_error *err)
 {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return nx_fail(err, NX_E_IO, "no socket for the engine: %s", strerror(errno));
-	char *argv[] = { (char *)path, (char *)"--zygote", g.base, NULL };
+	char *argv[] = { (char *)path, (char *)"--zygote", g.base.path, NULL };
 	char *envp[] = { NULL };
 	posix_spawn_file_actions_t fa;
 	posix_spawnattr_t at;
@@ -170,6 +157,8 @@ static void forget_zygote(void)
 		}
 	}
 	g.zygote = 0;
+	/* it removes it itself, unless it had to be killed, or died */
+	scratch_remove(&g.base);
 }
 
 static bool zygote_lives(void)
@@ -188,14 +177,14 @@ static enum nx_code start_locked(struct nx_error *err)
 	char path[PATH_MAX];
 	if (!engine_path(path))
 		return nx_fail(err, NX_E_DRIVER_NOT_BUILT, "nexus-engine is not installed");
-	if (!make_base(g.base, sizeof g.base))
-		return nx_fail(err, NX_E_IO, "no temporary folder for the engine: %s",
-			       strerror(errno));
-	enum nx_code code = spawn_zygote(path, err);
+	enum nx_code code = scratch_make(&g.base, err);
+	if (code)
+		return code;
+	code = spawn_zygote(path, err);
 	if (code == NX_OK)
 		fill();
 	else
-		rmdir(g.base);
+		scratch_remove(&g.base);
 	return code;
 }
 
