@@ -120,12 +120,8 @@ static enum nx_code must_be_fit(struct nx_request *r)
 					    : nx_health_probe(s, deadline, &g, &took, &r->err);
 }
 
-static enum nx_code change(struct nx_request *r, enum nx_source_event e)
+static enum nx_code show_anew(struct nx_request *r)
 {
-	nx_vitals_again(nx_data_source_vitals(r->source));
-	enum nx_code c = nx_catalog_event(r->gw->catalog, r->source, e, &r->err);
-	if (c)
-		return c;
 	nx_data_source_unref(r->source);
 	r->source = NULL;
 	return nx_act_source_show(r);
@@ -136,13 +132,23 @@ enum nx_code nx_act_source_activate(struct nx_request *r)
 	enum nx_code c = find_built(r);
 	if (!c)
 		c = must_be_fit(r);
-	return c ? c : change(r, NX_EV_ACTIVATE);
+	if (c)
+		return c;
+	nx_vitals_again(nx_data_source_vitals(r->source));
+	c = nx_catalog_event(r->gw->catalog, r->source, NX_EV_ACTIVATE, &r->err);
+	return c ? c : show_anew(r);
 }
 
 enum nx_code nx_act_source_deactivate(struct nx_request *r)
 {
 	enum nx_code c = nx_step_resolve_source(r, r->path[0]);
-	return c ? c : change(r, NX_EV_DEACTIVATE);
+	if (c)
+		return c;
+	/* whatever its config is by now */
+	nx_vitals_again(nx_data_source_vitals(r->source));
+	c = nx_catalog_set_status(r->gw->catalog, nx_str(r->source->id), NX_SOURCE_INACTIVE,
+				  &r->err);
+	return c ? c : show_anew(r);
 }
 
 /* ---- test-query ---- */
