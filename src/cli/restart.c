@@ -101,6 +101,11 @@ void nx_restart(struct nx_gateway *gw)
 	exit(NX_EXIT_FAIL); /* the service manager starts it anew */
 }
 
+bool nx_restart_pending(void)
+{
+	return getenv(HANDED) != NULL;
+}
+
 void nx_restart_inherited(const struct nx_config *cfg, struct nx_inherited *ret)
 {
 	ret->n = 0;

@@ -13,6 +13,8 @@ void nx_restart_remember(int argc, char **argv);
 /* Returns only when the restart was refused before anything changed; else the process is another program,
  * or over. */
 void nx_restart(struct nx_gateway *gw);
+/* Did a process before this one hand over to it? Then nobody else serves. Before nx_restart_inherited(). */
+bool nx_restart_pending(void);
 /* The sockets that the process before left for these addresses; none is n 0. */
 void nx_restart_inherited(const struct nx_config *cfg, struct nx_inherited *ret);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
@@ -116,6 +117,20 @@ static int attend(struct nx_cli *cli, struct nx_gateway *gw, const sigset_t *min
 	}
 }
 
+/* Handed over, it was judged good a moment ago and clients wait: a file that is being written just now is
+ * read again until it is whole, for ten seconds. */
+static bool read_config(struct nx_cli *cli, struct nx_config *ret)
+{
+	static const struct timespec turn = { .tv_nsec = 500000000 };
+	for (int again = nx_restart_pending() ? 20 : 0;; again--) {
+		if (nx_cli_config(cli, ret))
+			return true;
+		if (again == 0)
+			return false;
+		(void)nanosleep(&turn, NULL);
+	}
+}
+
 int nx_cmd_serve(struct nx_cli *cli)
 {
 	if (cli->argc > 0) {
@@ -132,7 +147,7 @@ int nx_cmd_serve(struct nx_cli *cli)
 	pthread_sigmask(SIG_BLOCK, &mine, NULL);
 
 	struct nx_config cfg;
-	if (!nx_cli_config(cli, &cfg))
+	if (!read_config(cli, &cfg))
 		return NX_EXIT_FAIL;
 #ifdef NX_TEST_WITHOUT_LAYER_A
 	nx_log(NX_LOG_ERROR, "start", "THIS IS A TEST BUILD WITHOUT THE SQL GATE");

@@ -246,6 +246,24 @@ def a_restart_that_would_fail_is_refused():
 
 
 @case
+def a_file_that_breaks_between_judgement_and_restart():
+    g = Gateway({"shutdownGrace": 3}, sources=[sqlite_source(), {"name": "fake", "type": "fake", "config": {}}])
+    pid, path = g.process.pid, os.path.join(g.home, "nexus.yaml")
+    held = g.start_query("fake", "SELECT * FROM fake WHERE hang")
+    until("it runs", lambda: g.running())
+    g.process.send_signal(signal.SIGUSR2)
+    until("it was judged", lambda: g.events("shutdown"), 10)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("http: [1,\n")
+    until("the new process finds it broken", lambda: "nexus.yaml: line" in g.log(), 10)
+    g.write_config()
+    eq(200, g.get("/health", timeout=15).status)
+    eq((pid, 200), (g.process.pid, g.query("lite", "SELECT 1").status))
+    held.close()
+    g.close()
+
+
+@case
 def a_renewed_certificate_is_served():
     g = Gateway(start=False, sources=[sqlite_source()])
     cert, key = os.path.join(g.home, "cert.pem"), os.path.join(g.home, "key.pem")
