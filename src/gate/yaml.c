@@ -7,6 +7,7 @@
 
 #define MAX_DEPTH 32
 #define MAX_NODES 100000
+#define MAX_MEMBERS 1000 /* of a mapping, as in JSON: names are compared with all before */
 
 struct reader {
 	yaml_parser_t parser;
@@ -51,6 +52,11 @@ static enum nx_code children(struct reader *r, bool map, int depth, struct nx_js
 		enum nx_code c = next(r, &ev);
 		if (c)
 			return c;
+		if (map && up->count == MAX_MEMBERS && ev.type != YAML_MAPPING_END_EVENT) {
+			c = fail(r, &ev, "a mapping with too many members");
+			yaml_event_delete(&ev);
+			return c;
+		}
 		if (ev.type == YAML_MAPPING_END_EVENT || ev.type == YAML_SEQUENCE_END_EVENT) {
 			yaml_event_delete(&ev);
 			return NX_OK;
@@ -83,18 +89,34 @@ static enum nx_code children(struct reader *r, bool map, int depth, struct nx_js
 	}
 }
 
+static bool is_anchored(const yaml_event_t *ev)
+{
+	return (ev->type == YAML_SCALAR_EVENT && ev->data.scalar.anchor) ||
+	       (ev->type == YAML_MAPPING_START_EVENT && ev->data.mapping_start.anchor) ||
+	       (ev->type == YAML_SEQUENCE_START_EVENT && ev->data.sequence_start.anchor);
+}
+
+static bool is_tagged(const yaml_event_t *ev)
+{
+	return (ev->type == YAML_SCALAR_EVENT && ev->data.scalar.tag) ||
+	       (ev->type == YAML_MAPPING_START_EVENT && ev->data.mapping_start.tag) ||
+	       (ev->type == YAML_SEQUENCE_START_EVENT && ev->data.sequence_start.tag);
+}
+
 static enum nx_code node(struct reader *r, yaml_event_t *ev, int depth, struct nx_json **ret)
 {
 	if (depth > MAX_DEPTH || ++r->nodes > MAX_NODES)
 		return fail(r, ev, "nested too deep or too large");
+	if (is_anchored(ev))
+		return fail(r, ev, "anchors are not supported");
+	if (is_tagged(ev))
+		return fail(r, ev, "tags are not supported");
 	struct nx_json *v = nx_arena_zalloc(r->arena, sizeof(*v));
 	if (!v)
 		return nx_fail(r->err, NX_E_MEMORY, "Out of memory.");
 	*ret = v;
 	switch (ev->type) {
 	case YAML_SCALAR_EVENT: {
-		if (ev->data.scalar.anchor)
-			return fail(r, ev, "anchors are not supported");
 		struct nx_str s =
 			nx_strn((const char *)ev->data.scalar.value, ev->data.scalar.length);
 		v->kind = ev->data.scalar.style == YAML_PLAIN_SCALAR_STYLE ? plain_kind(s)

@@ -210,6 +210,31 @@ def export_and_import_as_yaml():
 
 
 @case
+def yaml_that_means_harm():
+    g = Gateway({"http": {"maxBody": 8 << 20}})
+    good = "- name: x\n  type: sqlite\n  config: {path: /nowhere}\n"
+    many = "".join(f"    k{i:06}: 1\n" for i in range(90000))
+    for what, text in {
+            "a mapping of many": "- name: x\n  type: sqlite\n  config:\n" + many,
+            "an alias": "- &a {name: x, type: sqlite, config: {path: /nowhere}}\n- *a\n",
+            "an anchor": "- &a {name: x, type: sqlite, config: {path: /nowhere}}\n",
+            "an anchor of a list": "&a\n" + good, "an anchor of a text": good.replace("x", "&a x"),
+            "a tag": good.replace("x", "!!str x"), "a tag of a mapping": "- !!python/object {name: x, type: sqlite}",
+            "a merge key": "- {<<: {name: x}, type: sqlite, config: {path: /nowhere}}", "a name twice": good + "  name: y\n",
+            "two documents": good + "---\n" + good, "deep lists": "[" * 100000, "deep mappings": "{a: " * 100000,
+            "deep sequences": "- " * 100000, "a name that is a list": "- {[a]: b}", "no name": "- {? : b}",
+            "not UTF-8": "- name: \udcff\udcfe", "a control character": "- name: \x01", "nothing": "", "null": "~"}.items():
+        began = time.monotonic()
+        r = g.post("/api/v1/datasources/import", text.encode("utf-8", "surrogateescape"),
+                   headers={"Content-Type": "application/yaml"})
+        check(r.status == 400 and r.code in ("BAD_VALUE", "CONFIG_INVALID", "UNKNOWN_KEY"), f"{what} is refused", r)
+        check(time.monotonic() - began < 1 * SLOW, f"{what} costs nothing", time.monotonic() - began)
+    eq([], g.get("/api/v1/datasources").data_list())
+    eq(200, g.post("/api/v1/datasources/import", good, headers={"Content-Type": "application/yaml"}).status)
+    g.close()
+
+
+@case
 def export_and_import_by_the_program():
     g = Gateway()
     g.post("/api/v1/datasources", sqlite_source("one"))
