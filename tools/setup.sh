@@ -14,7 +14,7 @@ run="gcc g++ make meson ninja-build pkg-config python3 curl ca-certificates open
 	libpq-dev libmariadb-dev libpg-query-dev libcurl4-openssl-dev"
 # What tests and lint need besides. mariadb-server-core has no service of its own.
 test="postgresql-15 mariadb-server-core mariadb-client clang clang-format clang-tidy
-	libclang-rt-14-dev node-llhttp python3-venv git zstd"
+	libclang-rt-14-dev node-llhttp python3-venv git zstd chromium fonts-wqy-microhei"
 # Peers and load generators.
 bench="postgresql-contrib pgbouncer wrk"
 

@@ -4,6 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/setup.sh test
-for part in engine console pyarrow linters parsers issuer peers observers mcp-clients openapi-validator; do
+for part in engine console pyarrow linters parsers issuer peers observers mcp-clients openapi-validator browser-tests; do
 	"tools/$part.sh"
 done

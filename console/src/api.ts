@@ -9,17 +9,47 @@ export interface Source {
   health?: string;
   driverBuilt: boolean;
 }
+export interface Caller {
+  name: string;
+  role: string;
+  rights: string[];
+  expiresAt: string | null;
+}
 export interface Query {
   id: string;
-  state?: string;
-  status?: string;
+  state: string;
   sql?: string;
-  rows?: number;
-  principal?: string;
-  startedAt?: string;
-  elapsedMs?: number;
+  rows: number;
+  principal: string;
+  elapsedMs: number;
   dataSourceId?: string;
-  code?: string;
+}
+export interface PastQuery {
+  queryId: string;
+  status: string;
+  code: string;
+  rows: number;
+  principal: string;
+  startedAt: string;
+  elapsedMs: number;
+  dataSourceId: string;
+}
+export interface Status {
+  status: string;
+  health: string;
+  lastProbe: { result: string; latencyMs: number } | null;
+  pool: { open: number; active: number; max: number };
+  errors: { code: string; message: string }[];
+}
+export interface Tested {
+  ok: boolean;
+  latencyMs: number;
+  error?: Failure;
+}
+export interface Judgement {
+  valid: boolean;
+  errors: Failure[];
+  warnings: { rule: string; message: string; position: number; suggestions: string[] }[];
 }
 export interface TableInfo {
   schema: string | null;
@@ -27,7 +57,7 @@ export interface TableInfo {
   kind: string;
   comment?: string | null;
   rowEstimate?: number | null;
-  columns?: { name: string; type: string | null; nativeType: string; key?: string | null }[];
+  columns?: { name: string; type: string | null; nativeType: string | null; key?: string | null }[];
 }
 
 export class ApiError extends Error {
@@ -53,6 +83,10 @@ export function headers(): Record<string, string> {
   return h;
 }
 
+let expired: () => void = () => {};
+/** Called when a credential that was good is not so any more. */
+export const onExpired = (f: () => void): void => void (expired = f);
+
 async function refused(r: Response): Promise<never> {
   let failure: Failure = { code: "HTTP_" + r.status, message: r.statusText || "HTTP " + r.status };
   try {
@@ -60,6 +94,7 @@ async function refused(r: Response): Promise<never> {
   } catch {
     /* not ours: a proxy's page */
   }
+  if (r.status === 401) expired();
   throw new ApiError(r.status, failure);
 }
 

@@ -1,4 +1,4 @@
-import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, type CompletionSource } from "@codemirror/autocomplete";
+import { autocompletion, closeBrackets, closeBracketsKeymap, closeCompletion, completionKeymap, type CompletionSource } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { MariaSQL, MySQL, PLSQL, MSSQL, PostgreSQL, SQLite, StandardSQL, sql, type SQLDialect, type SQLNamespace } from "@codemirror/lang-sql";
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
@@ -49,7 +49,7 @@ export class Editor {
       parent: root,
       state: EditorState.create({
         extensions: [
-          Prec.highest(keymap.of([{ key: "Mod-Enter", run: () => (run(), true) }])),
+          Prec.highest(keymap.of([{ key: "Mod-Enter", run: (view) => (closeCompletion(view), run(), true) }])),
           keymap.of([...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap, { key: "Escape", run: () => (cancel(), true) }]),
           lineNumbers(),
           history(),
@@ -89,6 +89,14 @@ export class Editor {
     this.focus();
   }
 
+  /** Puts another word in the place of the one at a byte of `sqlText`, which stands at `base`. */
+  fix(sqlText: string, base: number, position: number, word: string): void {
+    const at = Math.max(0, Math.min(this.view.state.doc.length, base + fromBytes(sqlText, position)));
+    const old = this.view.state.wordAt(at);
+    if (old) this.view.dispatch({ changes: { from: old.from, to: old.to, insert: word } });
+    this.focus();
+  }
+
   focus(): void {
     this.view.focus();
   }
@@ -96,13 +104,13 @@ export class Editor {
   source(type: string, tables: TableInfo[]): void {
     const schema: Record<string, SQLNamespace> = {};
     for (const table of tables)
-      schema[table.name] = (table.columns ?? []).map((c) => ({ label: c.name, detail: c.nativeType, type: "property" }));
+      schema[table.name] = (table.columns ?? []).map((c) => ({ label: c.name, detail: c.nativeType ?? undefined, type: "property" }));
     const language = sql({ dialect: DIALECTS[type] ?? PostgreSQL, schema, upperCaseKeywords: true });
     const columns: CompletionSource = (context) => {
       const word = context.matchBefore(/[\w\u0080-\uffff]+/);
       if (!word || word.from === word.to) return null;
       const seen = new Map<string, string>();
-      for (const table of tables) for (const c of table.columns ?? []) seen.set(c.name, `${table.name} · ${c.nativeType}`);
+      for (const table of tables) for (const c of table.columns ?? []) seen.set(c.name, `${table.name} · ${c.nativeType ?? ""}`);
       return { from: word.from, options: [...seen].slice(0, 2000).map(([label, detail]) => ({ label, detail, type: "property" })) };
     };
     this.view.dispatch({ effects: this.language.reconfigure([language, language.language.data.of({ autocomplete: columns })]) });

@@ -15,24 +15,29 @@ export class Grid {
   onOpen: (row: number, column: number) => void = () => {};
   private widths: number[] = [];
   private head = h("div", { class: "grid-head", role: "row" });
-  private body = h("div", { class: "grid-body" });
-  private space = h("div", { class: "grid-space" });
+  private body = h("div", { class: "grid-body", role: "rowgroup" });
+  private space = h("div", { class: "grid-space", role: "presentation" });
   private at = { row: 0, column: 0 };
   private drawn = "";
   private pending = 0;
   private wider = false;
+  private fuller = 1000;
 
   constructor(label: string) {
     this.body.append(this.space);
-    this.element = h("div", { class: "grid", role: "grid", tabindex: 0, "aria-label": label }, this.head, this.body);
+    const top = h("div", { class: "grid-top", role: "rowgroup" }, this.head);
+    this.element = h("div", { class: "grid", role: "grid", tabindex: 0, "aria-label": label }, top, this.body);
     this.element.addEventListener("scroll", () => this.soon(), { passive: true });
     this.element.addEventListener("keydown", (e) => this.key(e));
+    this.body.addEventListener("mousedown", (e) => this.pointed(e, (r, c) => this.go(r, c)));
+    this.body.addEventListener("dblclick", (e) => this.pointed(e, (r, c) => this.onOpen(r, c)));
     new ResizeObserver(() => this.soon()).observe(this.element);
   }
 
   clear(columns: Column[]): void {
     this.columns = columns;
     this.rows = [];
+    this.fuller = 1000;
     this.widths = columns.map((c) => Math.min(360, Math.max(90, 24 + 8 * Math.max(c.name.length, c.type.length))));
     this.at = { row: 0, column: 0 };
     this.element.scrollTop = 0;
@@ -51,6 +56,10 @@ export class Grid {
         }
       });
     this.rows.push(row);
+    if (this.rows.length === this.fuller) {
+      this.fuller *= 10; // the numbers of rows are a digit longer from here on
+      this.wider = true;
+    }
     this.soon();
   }
 
@@ -70,14 +79,14 @@ export class Grid {
   }
 
   private template(): string {
-    return "64px " + this.widths.map((w) => Math.round(w) + "px").join(" ");
+    return `${Math.max(48, 24 + 8 * String(this.rows.length).length)}px ` + this.widths.map((w) => Math.round(w) + "px").join(" ");
   }
 
   private drawHead(): void {
     this.head.style.gridTemplateColumns = this.template();
     fill(
       this.head,
-      h("div", { class: "cell num" }, ""),
+      h("div", { class: "cell num", role: "columnheader" }, "#"),
       ...this.columns.map((c, i) => {
         const grip = h("span", { class: "grip", "aria-hidden": "true" });
         grip.addEventListener("pointerdown", (e) => this.resize(e, i));
@@ -104,7 +113,7 @@ export class Grid {
     this.space.style.height = Math.min(TALL, this.rows.length * ROW) + "px";
     const top = this.element.scrollTop * k;
     const [first, last] = visible(top, this.element.clientHeight, ROW, this.rows.length, MORE);
-    const now = `${first} ${last} ${this.at.row} ${this.at.column}`;
+    const now = `${first} ${last}`;
     if (!force && now === this.drawn) return;
     this.drawn = now;
     this.element.setAttribute("aria-rowcount", String(this.rows.length));
@@ -112,21 +121,19 @@ export class Grid {
     const shown: HTMLElement[] = [this.space];
     for (let r = first; r < last; r++) shown.push(this.drawRow(r, template, r * ROW - top + this.element.scrollTop));
     this.body.replaceChildren(...shown);
+    this.mark();
   }
 
   private drawRow(r: number, template: string, y: number): HTMLElement {
-    const row = h("div", { class: r % 2 ? "row odd" : "row", role: "row", "aria-rowindex": r + 1 }, h("div", { class: "cell num" }, r + 1));
+    const row = h("div", { class: r % 2 ? "row odd" : "row", role: "row", "aria-rowindex": r + 1 }, h("div", { class: "cell num", role: "rowheader" }, r + 1));
     row.style.gridTemplateColumns = template;
     row.style.transform = `translateY(${y}px)`;
     this.columns.forEach((c, i) => {
       const v = this.rows[r]![i];
       const nested = typeof v === "object" && v !== null;
       const kind = v === null ? " null" : nested ? " nested" : NUMBERS.test(c.type) || typeof v === "number" ? " number" : "";
-      const here = r === this.at.row && i === this.at.column ? " here" : "";
       const text = cellText(v);
-      const cell = h("div", { class: "cell" + kind + here, role: "gridcell", "aria-colindex": i + 1 }, text.length > 400 ? text.slice(0, 400) + "…" : text);
-      cell.addEventListener("mousedown", () => this.go(r, i));
-      cell.addEventListener("dblclick", () => this.onOpen(r, i));
+      const cell = h("div", { class: "cell" + kind, role: "gridcell", "aria-colindex": i + 1 }, text.length > 400 ? text.slice(0, 400) + "…" : text);
       row.append(cell);
     });
     return row;
@@ -139,11 +146,21 @@ export class Grid {
     const view = this.element.clientHeight - 44;
     if (top < this.element.scrollTop) this.element.scrollTop = top;
     else if (top + ROW > this.element.scrollTop + view) this.element.scrollTop = top + ROW - view;
-    this.draw(true);
+    this.draw(false);
+    this.mark();
   }
 
-  get selected(): { row: number; column: number } {
-    return this.at;
+  private pointed(e: Event, then: (row: number, column: number) => void): void {
+    const cell = (e.target as Element).closest("[role=gridcell]");
+    const row = cell?.parentElement;
+    if (row) then(Number(row.getAttribute("aria-rowindex")) - 1, Number(cell.getAttribute("aria-colindex")) - 1);
+  }
+
+  /** Where we are. The cells stay what they are: one that vanished under the pointer would swallow the second click. */
+  private mark(): void {
+    for (const e of this.body.querySelectorAll(".here")) e.classList.remove("here");
+    const row = this.body.querySelector(`[aria-rowindex="${this.at.row + 1}"]`);
+    row?.querySelector(`[aria-colindex="${this.at.column + 1}"]`)?.classList.add("here");
   }
 
   private key(e: KeyboardEvent): void {

@@ -44,14 +44,16 @@ export class RowReader {
 
   /** What is left when the stream has ended; a cut stream says so. */
   end(): End {
-    if (this.state === "head") {
-      const doc = JSON.parse(this.text) as { error?: Failure; data?: { metadata?: End["metadata"] } };
-      return doc.error ? { error: doc.error } : { metadata: doc.data?.metadata };
+    const cut: End = { error: { code: "CUT_OFF", message: "The answer broke off." } };
+    if (this.state === "rows") return cut;
+    // the tail is `],"metadata":{...}},...}`: made whole again with what was consumed
+    const text = this.state === "head" ? this.text : '{"data":{"rows":[' + this.text;
+    try {
+      const doc = JSON.parse(text) as { error?: Failure; data?: { metadata?: End["metadata"] } };
+      return { error: doc.error, metadata: doc.data?.metadata };
+    } catch {
+      return cut;
     }
-    if (this.state === "rows") return { error: { code: "CUT_OFF", message: "The answer broke off." } };
-    // `],"metadata":{...}},...}`: made whole again with what was consumed
-    const doc = JSON.parse('{"data":{"rows":[' + this.text) as { error?: Failure; data?: { metadata?: End["metadata"] } };
-    return { error: doc.error, metadata: doc.data?.metadata };
   }
 
   private head(): void {

@@ -43,7 +43,7 @@ bool nx_role_may(enum nx_role role, enum nx_right right)
 bool nx_principal_may(const struct nx_principal *p, enum nx_right right)
 {
 	unsigned without = p->without | (p->narrowed ? NOT_NARROWED : 0);
-	return nx_role_may(p->role, right) && !(without >> right & 1);
+	return right == NX_RIGHT_SELF || (nx_role_may(p->role, right) && !(without >> right & 1));
 }
 
 static const char *const scopes[] = {
@@ -64,6 +64,13 @@ bool nx_scope_by_name(struct nx_str s, enum nx_right *ret)
 		}
 	}
 	return false;
+}
+
+const char *nx_right_name(enum nx_right r)
+{
+	if (r == NX_RIGHT_EDIT_KEYS)
+		return "keys";
+	return (size_t)r < NX_COUNTOF(scopes) ? scopes[r] : NULL;
 }
 
 void nx_issue_write(const struct nx_issue *q, struct nx_buf *b)

@@ -18,6 +18,8 @@ enum nx_role { NX_ROLE_AGENT, NX_ROLE_ANALYST, NX_ROLE_OPERATOR, NX_ROLE_ADMIN, 
 enum nx_right { /* what an API verb asks for; auth.c has the role table */
 	NX_RIGHT_QUERY, NX_RIGHT_SEE_SOURCES, NX_RIGHT_SEE_ALL_QUERIES, NX_RIGHT_TEST_SOURCES,
 	NX_RIGHT_EDIT_SOURCES, NX_RIGHT_METRICS, NX_RIGHT_EDIT_KEYS,
+	NX_RIGHT_SELF, /* about the caller alone: everybody who has signed in, whatever the scopes */
+	NX_RIGHT_COUNT
 };
 
 #define NX_TOKEN_SOURCES 16
@@ -92,6 +94,8 @@ struct nx_issue {
 
 /* The scope's right; false: there is none of that name. Issuing keys is no scope: it would give all others. */
 NX_NODISCARD bool nx_scope_by_name(struct nx_str s, enum nx_right *ret);
+/* The scope of a right, "keys" for issuing; NULL: of SELF. */
+const char *nx_right_name(enum nx_right r);
 /* Issues. The text is written to `ret` (caller wipes). */
 NX_NODISCARD enum nx_code nx_auth_issue_jwt(struct nx_auth *a, const struct nx_issue *q, char ret[1024],
 					    struct nx_error *err);

@@ -17,7 +17,7 @@ EVERYBODY = {"agent", "analyst", "operator", "admin"}
 WHO = {  # right: roles that have it
     "QUERY": EVERYBODY, "SEE_SOURCES": EVERYBODY, "TEST_SOURCES": {"operator", "admin"},
     "METRICS": {"operator", "admin"}, "SEE_ALL_QUERIES": {"operator", "admin"},
-    "EDIT_SOURCES": {"admin"}, "EDIT_KEYS": {"admin"},
+    "EDIT_SOURCES": {"admin"}, "EDIT_KEYS": {"admin"}, "SELF": EVERYBODY,
 }
 SCOPES = {"query": "QUERY", "sources": "SEE_SOURCES", "queries": "SEE_ALL_QUERIES", "test": "TEST_SOURCES",
           "edit": "EDIT_SOURCES", "metrics": "METRICS"}
@@ -60,7 +60,7 @@ def sweep(headers, allowed, what):
     """`allowed` is a set of rights; the others are refused with 403."""
     for method, path, right in routes():
         r = send(method, path, headers)
-        if right == "NONE" or right in allowed:
+        if right in ("NONE", "SELF") or right in allowed:
             check(r.status not in (401, 403), f"{what} may {method} {path}", r)
         else:
             eq((403, "FORBIDDEN"), (r.status, code(r)), f"{what}: {method} {path}", r)
@@ -125,6 +125,17 @@ def each_scope():
         for scope, right in SCOPES.items():
             sweep(issue(role, scopes=[scope]), rights_of(role) & {right}, f"{role} for {scope}")
     sweep(issue("admin", scopes=sorted(SCOPES)), rights_of("admin") - {"EDIT_KEYS"}, "admin with all scopes")
+
+
+@case
+def who_am_i():
+    r = gw().get("/api/v1/whoami", headers=bearer("root", "admin"))
+    eq(("root", "admin"), (r.data["name"], r.data["role"]))
+    eq({*SCOPES, "keys"}, set(r.data["rights"]))
+    check(r.data["expiresAt"] is None or r.data["expiresAt"].endswith("Z"), "when it ends", r)
+    r = gw().get("/api/v1/whoami", headers=issue("operator", scopes=["metrics"], ttl=600))
+    eq(["metrics"], r.data["rights"])
+    check(r.data["name"].startswith("key:") and r.data["expiresAt"] > "2026", "a key", r)
 
 
 @case

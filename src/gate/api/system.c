@@ -29,6 +29,33 @@ enum nx_code nx_act_health(struct nx_request *r)
 	return NX_OK;
 }
 
+enum nx_code nx_act_whoami(struct nx_request *r)
+{
+	char at[NX_ISO_LEN];
+	struct nx_buf b;
+	nx_buf_init(&b, 4096);
+	nx_buf_puts(&b, "{\"name\":");
+	nx_buf_put_json(&b, nx_str(r->who.name));
+	nx_buf_printf(&b, ",\"role\":\"%s\",\"rights\":[", nx_role_name(r->who.role));
+	const char *comma = "";
+	for (int i = 0; i < NX_RIGHT_COUNT; i++) {
+		const char *name = nx_right_name((enum nx_right)i);
+		if (!name || !nx_principal_may(&r->who, (enum nx_right)i))
+			continue;
+		nx_buf_printf(&b, "%s\"%s\"", comma, name);
+		comma = ",";
+	}
+	if (r->who.expires) {
+		nx_iso_time(r->who.expires * 1000000, at);
+		nx_buf_printf(&b, "],\"expiresAt\":\"%s\"}", at);
+	} else {
+		nx_buf_puts(&b, "],\"expiresAt\":null}");
+	}
+	nx_request_data(r, 200, nx_buf_str(&b));
+	nx_buf_done(&b);
+	return NX_OK;
+}
+
 enum nx_code nx_act_stats(struct nx_request *r)
 {
 	struct nx_metrics_totals t;
