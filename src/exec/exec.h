@@ -67,6 +67,7 @@ struct nx_job {
 	struct nx_exec *exec;
 	struct nx_pool *pool;
 	struct nx_lease *lease;
+	struct nx_lease *ride;              /* a peer's: of the job whose connection carries its statement */
 	struct nx_job *prev, *next;         /* all jobs */
 	struct nx_job *q_prev, *q_next;     /* the queue it stands in */
 	struct nx_job *lane_prev, *lane_next, *lane_tail, *lane_chain; /* queue.c; zeroed by submit */
@@ -102,6 +103,11 @@ void nx_job_retry(struct nx_job *j);
  * goes back by nx_job_requeue. `fits` runs under the lock and must only look. On the worker. */
 uint32_t nx_job_peers(struct nx_job *j, bool (*fits)(const struct nx_job *j), struct nx_job **out,
 		      uint32_t max);
+/* The peers' statements are on j's connection now. A peer that is cancelled or overdue and does not come to its
+ * turn within 50 ms has cancelled what runs there; whoever is hit instead has to run again. */
+void nx_job_board(struct nx_job *j, struct nx_job *const *peers, uint32_t n);
+/* The peer needs the connection no longer; its job may outlive j. */
+void nx_job_alight(struct nx_job *peer);
 /* A peer that was not run goes to the head of its queue. */
 void nx_job_requeue(struct nx_job *j);
 /* The client is slow: leave the quick budgets (see above). On the worker. */

@@ -15,6 +15,7 @@
 #define SWEEP_NS (10 * NX_MS)
 #define READY_PATIENCE (5 * NX_MS) /* a ready job that waits longer asks for more workers */
 #define CANCEL_REPEAT (250 * NX_MS)
+#define RIDE_PATIENCE (50 * NX_MS) /* until the turn comes on another's connection */
 /* Client libraries recurse: SQLite takes about 1 KiB a level of an expression and allows 1000 levels.
  * Address space only; pages come as they are used. */
 #define WORKER_STACK ((size_t)2 * 1024 * 1024)
@@ -215,7 +216,7 @@ enum nx_code nx_job_submit(struct nx_exec *e, struct nx_job *j, struct nx_error 
 	if (j->exec != e) /* submitted again: a cancel may be reading it */
 		j->exec = e;
 	j->pool = NULL;
-	j->lease = NULL;
+	j->lease = j->ride = NULL;
 	j->permit = j->streaming = j->stream_permit = false;
 	j->lane_prev = j->lane_next = j->lane_tail = j->lane_chain = NULL;
 	j->cancel_sent = 0;
@@ -415,11 +416,27 @@ uint32_t nx_job_peers(struct nx_job *j, bool (*fits)(const struct nx_job *j), st
 	return n;
 }
 
+void nx_job_board(struct nx_job *j, struct nx_job *const *peers, uint32_t n)
+{
+	pthread_mutex_lock(&j->exec->lock);
+	for (uint32_t i = 0; i < n; i++)
+		peers[i]->ride = j->lease;
+	pthread_mutex_unlock(&j->exec->lock);
+}
+
+void nx_job_alight(struct nx_job *peer)
+{
+	pthread_mutex_lock(&peer->exec->lock);
+	peer->ride = NULL;
+	pthread_mutex_unlock(&peer->exec->lock);
+}
+
 void nx_job_requeue(struct nx_job *j)
 {
 	struct nx_exec *e = j->exec;
 	struct nx_pool *p = j->pool;
 	pthread_mutex_lock(&e->lock);
+	j->ride = NULL;
 	if (atomic_load(&j->cancelled)) { /* runs only to answer */
 		make_ready(e, j);
 	} else {
@@ -484,6 +501,17 @@ void nx_job_end(struct nx_job *j, enum nx_conn_state state)
 
 /* ---- cancel ---- */
 
+static void send_cancel(struct nx_exec *e, struct nx_lease *l)
+{
+	if (!l || l->cancel_queued || l->cancel_running || !(l->conn->driver->caps & NX_CAP_CANCEL))
+		return;
+	l->cancel_queued = true;
+	l->cancel_next = NULL;
+	*e->cancel_tail = l;
+	e->cancel_tail = &l->cancel_next;
+	pthread_cond_signal(&e->helper_wake);
+}
+
 static void cancel_locked(struct nx_exec *e, struct nx_job *j, enum nx_code reason)
 {
 	enum nx_code none = NX_OK;
@@ -501,15 +529,11 @@ static void cancel_locked(struct nx_exec *e, struct nx_job *j, enum nx_code reas
 		break;
 	case PLACE_RUNNING:
 		j->cancel_sent = nx_now();
-		if (j->lease && !j->lease->cancel_queued && !j->lease->cancel_running &&
-		    (j->lease->conn->driver->caps & NX_CAP_CANCEL)) {
-			struct nx_lease *l = j->lease;
-			l->cancel_queued = true;
-			l->cancel_next = NULL;
-			*e->cancel_tail = l;
-			e->cancel_tail = &l->cancel_next;
-			pthread_cond_signal(&e->helper_wake);
-		}
+		/* On another's connection its turn is most likely near: the sweep looks again. */
+		if (j->ride)
+			j->cancel_sent -= CANCEL_REPEAT - RIDE_PATIENCE;
+		else
+			send_cancel(e, j->lease);
 		break;
 	case PLACE_READY:
 	case PLACE_NONE:
@@ -569,9 +593,11 @@ static void sweep(struct nx_exec *e, int64_t now)
 			cancel_locked(e, j, NX_E_QUEUE_TIMEOUT);
 		else if (now >= j->deadline && !atomic_load(&j->cancelled))
 			cancel_locked(e, j, NX_E_QUERY_TIMEOUT);
-		else if (j->where == PLACE_RUNNING && atomic_load(&j->cancelled) && j->lease &&
-			 now - j->cancel_sent >= CANCEL_REPEAT)
-			cancel_locked(e, j, NX_E_QUERY_CANCELED);
+		else if (j->where == PLACE_RUNNING && atomic_load(&j->cancelled) &&
+			 (j->lease || j->ride) && now - j->cancel_sent >= CANCEL_REPEAT) {
+			j->cancel_sent = now;
+			send_cancel(e, j->lease ? j->lease : j->ride);
+		}
 	}
 	if (e->ready.head && now - e->ready.head->queued_at > READY_PATIENCE) {
 		e->waited = true;

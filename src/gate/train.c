@@ -75,8 +75,10 @@ void nx_train_stalled(struct nx_train *t)
 	put_off(t, t->at + 1);
 	const struct nx_request *r = t->member[t->at];
 	bool free = atomic_load(&r->released); /* else it still reads from the connection */
-	if (t->at > 0 && free)
+	if (t->at > 0 && free) {
+		nx_job_alight(&t->member[t->at]->job);
 		end_leader(t, t->at + 1 < t->sent ? NX_CONN_BROKEN : r->conn_state);
+	}
 }
 
 void nx_train_place(const struct nx_request *r, uint32_t *ret_at, uint32_t *ret_n)
@@ -169,6 +171,7 @@ void nx_train_run(struct nx_request *r)
 	}
 	t.sent = sent;
 	nx_metrics_train(sent);
+	nx_job_board(&r->job, peers, t.n - 1);
 	for (uint32_t i = 0; i < t.n; i++)
 		t.member[i]->train = &t;
 	answer_members(&t, conn);

@@ -141,6 +141,17 @@ class Postgres(Server):
             raise Failed("psql: " + p.stderr)
         return [line.split("\x1f") for line in p.stdout.split("\n") if line]
 
+    def hold(self, text):
+        """A psql process that has run the text and keeps its session: terminate() it."""
+        env = dict(os.environ, PGPASSWORD=self.password)
+        p = subprocess.Popen(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.host, "-p", str(self.port), "-U",
+                              self.user, "-d", self.database], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        p.stdin.write(text + "\n\\echo held\n")
+        p.stdin.flush()
+        if p.stdout.readline() != "held\n":
+            raise Failed("psql does not hold its session")
+        return p
+
     def active(self, marker):
         """Backends that run a statement with this text, the asking one left out."""
         return [r[0] for r in self.sql(

@@ -128,6 +128,7 @@ def sources_beyond_the_bound_are_counted_together():
     for i in range(8):
         g.query(f"s{i}", "SELECT 1")
     g.query("s5", "SELECT 1")
+    until("all connections are back", lambda: value(page(g), "nexus_pool_connections", state="idle") == 8)
     text = page(g)
     eq(8, value(text, "nexus_pools"))
     named = {dict(l)["source"] for (n, l) in values(text) if n == "nexus_pool_connections"}

@@ -5,7 +5,7 @@ import random
 import threading
 import time
 
-from nxtest import SLOW, Gateway, case, check, eq, main
+from nxtest import SLOW, Gateway, case, check, eq, main, until
 import servers
 
 CLIENTS, EACH = 24, 60
@@ -148,6 +148,50 @@ def a_client_that_leaves_takes_nobody_with_it():
             s.close()
 
     storm("one", SQUARE, square, disturb)
+
+
+@case
+def one_that_hangs_keeps_nobody_beyond_the_deadline():
+    """A statement that was quick always waits for a lock now, and others travel behind it."""
+    gate()
+    pg = gate.server
+    pg.sql("DROP TABLE IF EXISTS locked; CREATE TABLE locked AS SELECT 7 AS id; GRANT SELECT ON locked TO api;")
+    hanging = "SELECT id FROM locked WHERE id = ?"
+    warm("one", SQUARE)
+    for _ in range(40):
+        eq(200, gate().query("one", hanging, [7]).status)
+    answers, threads, before = {}, [], pipelined()
+
+    def ask(name, sql, timeout):
+        began = time.monotonic()
+        r = gate().post("/api/v1/query", {"dataSource": "one", "sql": sql, "parameters": [7], "timeout": timeout},
+                        timeout=40)
+        answers[name] = (r.status, r.json.get("error", {}).get("code"), time.monotonic() - began)
+
+    def begin(*args):
+        threads.append(threading.Thread(target=ask, args=args))
+        threads[-1].start()
+        time.sleep(0.05)
+    lock = pg.hold("BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE;")
+    try:
+        # the only connection is busy while a train gathers behind it: first the one that will hang
+        begin("busy", "SELECT count(*) FROM generate_series(1, 12000000) AS s(i) WHERE i <> ?", 20)
+        begin("hanging", hanging, 20)
+        for i in range(5):
+            begin(f"behind{i}", SQUARE, 2)
+        until("those behind are answered", lambda: len(answers) >= 6, 12)
+    finally:
+        lock.terminate()
+        lock.wait()
+    for t in threads:
+        t.join()
+    check(pipelined() > before, "they travelled", answers)
+    eq((200, None), answers["hanging"][:2], answers)
+    for i in range(5):
+        status, code, took = answers[f"behind{i}"]
+        check((status, code) in ((408, "QUERY_TIMEOUT"), (200, None)), "answered or timed out", answers)
+        check(took < 2 + 1.5 * SLOW, "not beyond its time", answers)
+    check(any(answers[f"behind{i}"][1] == "QUERY_TIMEOUT" for i in range(5)), "the deadline was put to use", answers)
 
 
 @case
