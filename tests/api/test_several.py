@@ -80,6 +80,29 @@ def a_source_made_on_one_is_queried_on_the_other():
 
 
 @case
+def each_looks_at_an_account_with_conditions_itself():
+    a, b = pair()
+    pg = servers.postgres()
+    pg.sql("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sheep') THEN "
+           "CREATE ROLE sheep LOGIN PASSWORD 'lamb-secret'; END IF; END $$")
+    fit = pg.source("strict", readOnlyAccount="required", username="sheep", password="lamb-secret")
+    r = a.post("/api/v1/datasources", fit)
+    eq((201, "active"), (r.status, r.data["status"]), r)
+    until("the other has looked, too", lambda: knows(b, "strict"), seconds=SEEN / SLOW)
+    # out and in again on one: out and in again on the other
+    path = "/api/v1/datasources/" + r.data["id"]
+    eq(200, a.post(path + "/deactivate").status)
+    until("out", lambda: not knows(b, "strict"), seconds=SEEN / SLOW)
+    eq(200, a.post(path + "/activate").status)
+    until("in", lambda: knows(b, "strict"), seconds=SEEN / SLOW)
+    # another account on one, which the store then calls a draft or in error
+    eq(200, b.call("PUT", path, {**pg.source("strict", readOnlyAccount="required"), "status": "active"}).status)
+    check(not knows(b, "strict"), "not fit")
+    until("nor there", lambda: not knows(a, "strict"), seconds=SEEN / SLOW)
+    eq(204, a.delete(path).status)
+
+
+@case
 def names_are_one_space():
     a, b = pair()
     create(a, "one")
