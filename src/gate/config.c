@@ -72,7 +72,7 @@ static enum nx_code read_file(struct nx_config *cfg, const char *path, struct nx
 	/* not to wait for somebody to write into a pipe: signals wait for this thread */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
-	bool plain = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	bool plain = fd >= 0 && fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode));
 	FILE *f = plain ? fdopen(fd, "r") : NULL;
 	if (!f) {
 		c = nx_fail(err, NX_E_CONFIG, "Cannot open %s: %s.", path,
@@ -331,11 +331,15 @@ static enum nx_code from_environment(struct nx_config *cfg, struct nx_error *err
 	return NX_OK;
 }
 
+/* Nothing at all is what a full disk or a writer that has only begun leaves behind: it does not mean that there
+ * are no data sources. */
 static enum nx_code read_yaml(struct nx_config *cfg, const char *path, const struct nx_json **ret,
 			      struct nx_error *err)
 {
 	struct nx_str text;
 	enum nx_code c = read_file(cfg, path, &text, err);
+	if (!c && text.len == 0 && strcmp(path, "/dev/null") != 0)
+		c = nx_fail(err, NX_E_CONFIG, "The file is empty.");
 	return c ? c : nx_yaml_parse(text, cfg->arena, ret, err);
 }
 

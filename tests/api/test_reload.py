@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from nxtest import SLOW, Gateway, case, check, eq, main, skip, until
+from nxtest import SLOW, Gateway, case, check, eq, find_binary, main, skip, until
 from sample import sqlite_source
 
 
@@ -137,6 +137,33 @@ def what_is_no_file_is_refused_and_not_waited_for():
         eq(200, g.query("lite", "SELECT 1").status)
     g.config = good
     eq(None, reload(g)["lastError"])
+    g.close()
+
+
+@case
+def an_empty_file_takes_no_source_away():
+    """What is left when the disk is full; a list that is meant to be empty is written as []."""
+    g = Gateway(start=False)
+    path = os.path.join(g.home, "sources.yaml")
+    g.config["sourcesFile"] = path
+
+    def write(text):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+    write(json.dumps([sqlite_source()]))
+    g.start()
+    write("")
+    now = reload(g)
+    check("sources.yaml" in (now["lastError"] or ""), "the file is named", now)
+    eq(200, g.query("lite", "SELECT 1").status)
+    write("[]\n")
+    eq(None, reload(g)["lastError"])
+    eq(404, g.query("lite", "SELECT 1").status)
+    g.stop()
+    with open(os.path.join(g.home, "nexus.yaml"), "wb"):
+        pass
+    p = subprocess.run([find_binary(), "check", "-c", os.path.join(g.home, "nexus.yaml")], capture_output=True, check=False)
+    check(p.returncode != 0 and b"empty" in p.stderr, "nor is an empty nexus.yaml taken", p.stderr)
     g.close()
 
 
