@@ -3,6 +3,7 @@
 #include "secrets/secrets.h"
 
 #define KEPT 64u /* more than the store keeps */
+#define LIST_MAX ((size_t)64 << 20) /* all of them, read */
 
 struct version {
 	struct nx_store_source row; /* copied into the arena */
@@ -13,6 +14,7 @@ struct versions {
 	struct nx_arena *a;
 	struct version at[KEPT]; /* newest first */
 	uint32_t n;
+	uint32_t only; /* besides the current one; 0: all */
 };
 
 static bool copy(struct nx_arena *a, struct nx_str *s)
@@ -24,7 +26,7 @@ static bool copy(struct nx_arena *a, struct nx_str *s)
 static enum nx_code take(const struct nx_store_source *row, void *arg, struct nx_error *err)
 {
 	struct versions *v = arg;
-	if (v->n == KEPT)
+	if (v->n == KEPT || (v->n > 0 && v->only && row->version != v->only))
 		return NX_OK;
 	struct nx_store_source *r = &v->at[v->n].row;
 	*r = *row;
@@ -217,9 +219,10 @@ enum nx_code nx_catalog_versions(struct nx_catalog *c, struct nx_str id, struct 
 				 struct nx_buf *out, struct nx_error *err)
 {
 	struct versions *v = nx_arena_zalloc(a, sizeof(*v));
-	if (!v)
+	struct nx_arena *own = v ? nx_arena_new_secret(LIST_MAX) : NULL;
+	if (!own)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
-	v->a = a;
+	v->a = own;
 	pthread_mutex_lock(&c->writing);
 	struct nx_snapshot *now = nx_catalog_current(c, id);
 	enum nx_code code = !now ? nx_fail(err, NX_E_SOURCE_NOT_FOUND, "No such data source.")
@@ -239,7 +242,10 @@ enum nx_code nx_catalog_versions(struct nx_catalog *c, struct nx_str id, struct 
 		nx_buf_putc(out, ']');
 	}
 	wipe(v);
-	return code;
+	nx_arena_free(own);
+	return code == NX_E_MEMORY
+		       ? nx_fail(err, NX_E_RESULT_TOO_LARGE, "The versions are too large to show.")
+		       : code;
 }
 
 /* ---- the way back ---- */
@@ -291,8 +297,7 @@ static void warm(struct nx_catalog *c, struct nx_str id, struct versions *all, u
 	if (v)
 		nx_secret_warm(v->secrets);
 	wipe(all);
-	memset(all->at, 0, sizeof(all->at));
-	all->n = 0;
+	*all = (struct versions){ .a = all->a, .only = version };
 }
 
 enum nx_code nx_catalog_rollback(struct nx_catalog *c, struct nx_str id, uint32_t version,
@@ -304,6 +309,7 @@ enum nx_code nx_catalog_rollback(struct nx_catalog *c, struct nx_str id, uint32_
 	if (!all)
 		return nx_fail(err, NX_E_MEMORY, "Out of memory.");
 	all->a = a;
+	all->only = version;
 	warm(c, id, all, version);
 	pthread_mutex_lock(&c->writing);
 	enum nx_code code = nx_catalog_for_change(c, id, &old, err);

@@ -210,6 +210,25 @@ def export_and_import_as_yaml():
 
 
 @case
+def a_large_config_can_be_rolled_back():
+    g = Gateway()
+
+    def large(i):
+        text = f"{i % 10}" * 60000
+        return {"name": "large", "type": "postgresql", "skipTest": True, "config": {
+            "host": "h", "username": text, "database": text, "password": text, "allowFunctions": text,
+            "denyFunctions": text, "additionalProps": {"sslRootCert": text, "applicationName": text}}}
+    sid = g.post("/api/v1/datasources", large(0)).data["id"]
+    for i in range(1, 52):
+        put(g, sid, large(i))
+    r = g.get(f"/api/v1/datasources/{sid}/versions")
+    check(r.status == 200 or r.code == "RESULT_TOO_LARGE", "shown, or too large to be", r.status, r.code)
+    r = g.post(f"/api/v1/datasources/{sid}/rollback", {"version": 10})
+    eq((200, "9" * 60000), (r.status, r.data["config"]["database"]) if r.status == 200 else (r.status, r.code))
+    g.close()
+
+
+@case
 def yaml_that_means_harm():
     g = Gateway({"http": {"maxBody": 8 << 20}})
     good = "- name: x\n  type: sqlite\n  config: {path: /nowhere}\n"
