@@ -1,7 +1,10 @@
 #include "base/cidr.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -36,6 +39,19 @@ bool nx_ip_parse(struct nx_str s, struct nx_ip *ret)
 		if (inet_pton(AF_INET6, text, ip.b) != 1)
 			return false;
 	}
+	*ret = ip;
+	return true;
+}
+
+bool nx_ip_of_sockaddr(const struct sockaddr *sa, struct nx_ip *ret)
+{
+	struct nx_ip ip = { .b = { [10] = 0xff, [11] = 0xff } };
+	if (sa->sa_family == AF_INET)
+		memcpy(ip.b + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
+	else if (sa->sa_family == AF_INET6)
+		memcpy(ip.b, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
+	else
+		return false;
 	*ret = ip;
 	return true;
 }

@@ -9,6 +9,8 @@
 #include "nexus/error.h"
 #include "nexus/str.h"
 
+struct sockaddr;
+
 struct nx_ip {
 	uint8_t b[16];
 };
@@ -28,6 +30,8 @@ struct nx_cidr_list {
 
 /* Dotted quad (four decimal numbers, no leading zero) or IPv6; no zone, no port, no brackets. */
 NX_NODISCARD bool nx_ip_parse(struct nx_str s, struct nx_ip *ret);
+/* False: of another family. */
+NX_NODISCARD bool nx_ip_of_sockaddr(const struct sockaddr *sa, struct nx_ip *ret);
 bool nx_ip_is_v4(const struct nx_ip *ip);
 void nx_ip_text(const struct nx_ip *ip, char ret[NX_IP_TEXT]); /* IPv4 as a dotted quad */
 

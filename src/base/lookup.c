@@ -1,7 +1,6 @@
 #include "base/lookup.h"
 
 #include <netdb.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -48,15 +47,8 @@ static int ask(const char *host, int flags, struct nx_lookup_addrs *ret)
 		return e;
 	ret->n = 0;
 	for (struct addrinfo *i = list; i && ret->n < NX_LOOKUP_ADDRS; i = i->ai_next) {
-		struct nx_ip ip = { .b = { [10] = 0xff, [11] = 0xff } };
-		const void *sa = i->ai_addr;
-		if (i->ai_family == AF_INET)
-			memcpy(ip.b + 12, &((const struct sockaddr_in *)sa)->sin_addr, 4);
-		else if (i->ai_family == AF_INET6)
-			memcpy(ip.b, &((const struct sockaddr_in6 *)sa)->sin6_addr, 16);
-		else
-			continue;
-		ret->at[ret->n++] = ip;
+		if (nx_ip_of_sockaddr(i->ai_addr, &ret->at[ret->n]))
+			ret->n++;
 	}
 	freeaddrinfo(list);
 	return 0;

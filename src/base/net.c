@@ -1,6 +1,5 @@
 #include "base/net.h"
 
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -100,19 +99,6 @@ static enum nx_code denied(struct nx_error *err, const char *address)
 	return NX_E_HOST_DENIED;
 }
 
-static bool of_sockaddr(const struct sockaddr *sa, struct nx_ip *ret)
-{
-	struct nx_ip ip = { .b = { [10] = 0xff, [11] = 0xff } };
-	if (sa->sa_family == AF_INET)
-		memcpy(ip.b + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-	else if (sa->sa_family == AF_INET6)
-		memcpy(ip.b, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-	else
-		return false;
-	*ret = ip;
-	return true;
-}
-
 enum nx_code nx_net_resolve(const char *host, int64_t deadline, struct nx_net_addrs *ret,
 			    struct nx_error *err)
 {
@@ -147,7 +133,7 @@ enum nx_code nx_net_peer(int fd, struct nx_error *err)
 	struct nx_ip ip;
 	char text[NX_IP_TEXT] = "unknown";
 	if (getpeername(fd, (struct sockaddr *)&sa, &len) == 0 &&
-	    of_sockaddr((const struct sockaddr *)&sa, &ip)) {
+	    nx_ip_of_sockaddr((const struct sockaddr *)&sa, &ip)) {
 		nx_ip_text(&ip, text);
 		if (nx_net_allowed(&ip))
 			return NX_OK;

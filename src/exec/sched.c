@@ -468,6 +468,16 @@ void nx_job_stalled(struct nx_job *j)
 	pthread_mutex_unlock(&e->lock);
 }
 
+static void unlink_job(struct nx_exec *e, struct nx_job *j)
+{
+	if (j->prev)
+		j->prev->next = j->next;
+	else
+		e->jobs = j->next;
+	if (j->next)
+		j->next->prev = j->prev;
+}
+
 void nx_job_end(struct nx_job *j, enum nx_conn_state state)
 {
 	struct nx_exec *e = j->exec;
@@ -483,12 +493,7 @@ void nx_job_end(struct nx_job *j, enum nx_conn_state state)
 		e->streaming--;
 		e->running++; /* the worker that ran it counts again */
 	}
-	if (j->prev)
-		j->prev->next = j->next;
-	else
-		e->jobs = j->next;
-	if (j->next)
-		j->next->prev = j->prev;
+	unlink_job(e, j);
 	e->njobs--;
 	if (j->pool)
 		nx_pool_unuse(j->pool);
@@ -800,16 +805,6 @@ static void copy_job(const struct nx_job *j, struct nx_job_info *ret)
 	ret->rows = atomic_load(&j->rows);
 	ret->started = j->started;
 	ret->started_wall = j->started_wall;
-}
-
-static void unlink_job(struct nx_exec *e, struct nx_job *j)
-{
-	if (j->prev)
-		j->prev->next = j->next;
-	else
-		e->jobs = j->next;
-	if (j->next)
-		j->next->prev = j->prev;
 }
 
 static void link_behind(struct nx_job *at, struct nx_job *j)

@@ -5,7 +5,6 @@
 
 #include <arpa/inet.h>
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -36,19 +35,6 @@ struct call {
 
 /* ---- what libcurl asks for ---- */
 
-static bool address_of(const struct sockaddr *sa, struct nx_ip *ret)
-{
-	struct nx_ip ip = { .b = { [10] = 0xff, [11] = 0xff } };
-	if (sa->sa_family == AF_INET)
-		memcpy(ip.b + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-	else if (sa->sa_family == AF_INET6)
-		memcpy(ip.b, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-	else
-		return false;
-	*ret = ip;
-	return true;
-}
-
 static bool is_loopback(const struct nx_ip *ip)
 {
 	struct nx_ip one = { .b = { [15] = 1 } };
@@ -59,7 +45,8 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 {
 	struct call *k = arg;
 	struct nx_ip ip;
-	if (purpose != CURLSOCKTYPE_IPCXN || !address_of(&a->addr, &ip) || !nx_net_allowed(&ip)) {
+	if (purpose != CURLSOCKTYPE_IPCXN || !nx_ip_of_sockaddr(&a->addr, &ip) ||
+	    !nx_net_allowed(&ip)) {
 		k->denied = true;
 		return CURL_SOCKET_BAD;
 	}
