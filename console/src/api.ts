@@ -70,11 +70,21 @@ export class ApiError extends Error {
 }
 
 const KEY = "nexus-credential";
+const WHO = "nexus-who";
 
 /** The credential lives as long as the tab, in no cookie and no URL. */
 export const session = {
   get: () => sessionStorage.getItem(KEY) ?? "",
   set: (v: string) => (v ? sessionStorage.setItem(KEY, v) : sessionStorage.removeItem(KEY)),
+  /** What the tab keeps of statements is for the one who wrote them. */
+  belongs: (name: string) => {
+    if ((sessionStorage.getItem(WHO) ?? name) !== name) {
+      const credential = session.get();
+      sessionStorage.clear();
+      session.set(credential);
+    }
+    sessionStorage.setItem(WHO, name);
+  },
 };
 
 export function headers(): Record<string, string> {
@@ -110,7 +120,7 @@ export async function call<T>(method: string, path: string, body?: unknown): Pro
 export interface RunSink {
   started(id: string): void;
   columns(columns: Column[]): void;
-  row(values: unknown[]): void;
+  row(values: unknown[]): unknown;
   bytes(n: number): void;
 }
 

@@ -22,7 +22,7 @@ export class Console {
   private history: History;
   private timers: number[] = [];
   private tab: Tab = "queries";
-  private escape = (e: KeyboardEvent): void => void (e.key === "Escape" && this.bench.cancel());
+  private escape = (e: KeyboardEvent): void => void (e.key === "Escape" && !e.defaultPrevented && !document.querySelector("dialog[open]") && this.bench.cancel());
 
   constructor(me: Caller, sources: Source[], tools: HTMLElement) {
     this.sources = new Sources(sources, new Set(me.rights));
@@ -40,7 +40,7 @@ export class Console {
         h("span", { class: "mark", "aria-hidden": "true" }),
         h("h1", {}, t("title")),
         this.tabs,
-        h("span", { class: "who", title: t("signedIn") }, me.name, h("span", { class: "role" }, me.role)),
+        h("span", { class: "who", title: t("signedIn") }, h("span", { class: "name" }, me.name), h("span", { class: "role" }, me.role)),
         tools,
       ),
       this.sources.element,

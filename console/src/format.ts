@@ -1,24 +1,58 @@
+const LONG = 1 << 20; // characters; what is longer is shown as it is
+
+/** A list or an object inside of a row, as the source wrote it: to parse it would round its long numbers. */
+export class Nested {
+  constructor(readonly text: string) {}
+
+  /** Over several lines. Only the space between is changed. */
+  indented(): string {
+    if (this.text.length > LONG) return this.text;
+    const out: string[] = [];
+    let depth = 0;
+    const line = (): string => "\n" + "  ".repeat(depth);
+    for (const [part] of this.text.matchAll(/"(?:[^"\\]|\\.)*"|[[{]\s*[\]}]|[[\]{},:]|[^\s"[\]{},:]+/g)) {
+      if (part === "[" || part === "{") (depth++, out.push(part, line()));
+      else if (part === "]" || part === "}") (depth--, out.push(line(), part));
+      else if (part === ",") out.push(part, line());
+      else out.push(part === ":" ? ": " : part);
+    }
+    return out.join("");
+  }
+}
+
 /** Values as text, for cells and for files. */
 export function cellText(v: unknown): string {
   if (v === null || v === undefined) return "NULL";
-  return typeof v === "object" ? JSON.stringify(v) : String(v);
+  if (v instanceof Nested) return v.text;
+  return Object.is(v, -0) ? "-0" : String(v);
 }
 
 export function csv(names: string[], rows: unknown[][]): string {
   const one = (v: unknown): string => {
     if (v === null || v === undefined) return "";
-    const s = typeof v === "object" ? JSON.stringify(v) : String(v);
+    const s = cellText(v);
     return s === "" || /[",\r\n]/.test(s) ? '"' + s.replaceAll('"', '""') + '"' : s;
   };
   return [names, ...rows].map((r) => r.map(one).join(",")).join("\r\n") + "\r\n";
 }
 
-export function tsv(rows: unknown[][]): string {
-  return rows.map((r) => r.map((v) => (v === null ? "" : cellText(v).replace(/[\t\r\n]/g, " "))).join("\t")).join("\n");
+/** Names as keys of one object: those that come again get a number. */
+export function keys(names: string[]): string[] {
+  const seen = new Set(names);
+  const used = new Set<string>();
+  return names.map((name) => {
+    let key = name;
+    for (let n = 2; used.has(key); n++) if (!seen.has(`${name}_${n}`)) key = `${name}_${n}`;
+    used.add(key);
+    return key;
+  });
 }
 
+/** Objects in the order of the columns, every value as it came. */
 export function json(names: string[], rows: unknown[][]): string {
-  return JSON.stringify(rows.map((r) => Object.fromEntries(r.map((v, i) => [names[i] ?? `column_${i + 1}`, v]))), null, 1);
+  const heads = keys(names).map((k) => JSON.stringify(k) + ": ");
+  const one = (v: unknown): string => (v instanceof Nested || Object.is(v, -0) ? cellText(v) : JSON.stringify(v ?? null));
+  return "[" + rows.map((r) => "\n {" + r.map((v, i) => heads[i] + one(v)).join(", ") + "}").join(",") + "\n]\n";
 }
 
 export function bytes(n: number): string {

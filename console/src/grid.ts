@@ -1,24 +1,27 @@
 import { h, fill } from "./dom.ts";
-import { cellText, visible } from "./format.ts";
+import { cellText, Nested, visible } from "./format.ts";
 import type { Column } from "./stream.ts";
 
 const ROW = 28; // px; the style sheet says the same
-const MORE = 12;
+const MORE = 12; // rows above and below what is in sight
+const ASIDE = 2; // columns, likewise
 const TALL = 8_000_000; // px; browsers stop to scroll well beyond: longer results are scrolled in proportion
 const NUMBERS = /^(u?int\d*|float\d*|decimal.*|double|real|number)/;
 
-/** A result of any length: only the rows in sight are in the document. */
+/** A result of any length and width: only the rows and columns in sight are in the document. */
 export class Grid {
   readonly element: HTMLElement;
   columns: Column[] = [];
   rows: unknown[][] = [];
   onOpen: (row: number, column: number) => void = () => {};
   private widths: number[] = [];
+  private edges: number[] = [0]; // where each column begins, and where the last one ends
   private head = h("div", { class: "grid-head", role: "row" });
   private body = h("div", { class: "grid-body", role: "rowgroup" });
   private space = h("div", { class: "grid-space", role: "presentation" });
   private at = { row: 0, column: 0 };
   private drawn = "";
+  private columnsDrawn = "";
   private pending = 0;
   private wider = false;
   private fuller = 1000;
@@ -41,8 +44,9 @@ export class Grid {
     this.widths = columns.map((c) => Math.min(360, Math.max(90, 24 + 8 * Math.max(c.name.length, c.type.length))));
     this.at = { row: 0, column: 0 };
     this.element.scrollTop = 0;
+    this.element.scrollLeft = 0;
     this.element.setAttribute("aria-colcount", String(columns.length));
-    this.drawHead();
+    this.measure();
     this.draw(true);
   }
 
@@ -67,30 +71,57 @@ export class Grid {
   soon(): void {
     this.pending ||= requestAnimationFrame(() => {
       this.pending = 0;
-      if (this.wider) this.drawHead();
+      if (this.wider) this.measure();
       this.draw(this.wider);
       this.wider = false;
     });
   }
 
-  private scale(): number {
+  /** How many pixels of the result one of the scroll bar stands for, so that its end is the result's end; and the room. */
+  private travel(): { k: number; room: number } {
+    const room = Math.max(ROW, this.element.clientHeight - this.head.offsetHeight);
     const full = this.rows.length * ROW;
-    return full > TALL ? full / TALL : 1;
+    return { k: full > TALL ? (full - room) / (TALL - room) : 1, room };
   }
 
-  private template(): string {
-    return `${Math.max(48, 24 + 8 * String(this.rows.length).length)}px ` + this.widths.map((w) => Math.round(w) + "px").join(" ");
+  private measure(): void {
+    let edge = Math.max(48, 24 + 8 * String(this.rows.length).length);
+    this.edges = [edge, ...this.widths.map((w) => (edge += Math.round(w)))];
   }
 
-  private drawHead(): void {
-    this.head.style.gridTemplateColumns = this.template();
+  /** The columns in sight, from and to behind the last. */
+  private across(): [number, number] {
+    const left = this.element.scrollLeft;
+    const right = left + this.element.clientWidth;
+    let first = 0;
+    while (first < this.columns.length && this.edges[first + 1]! < left) first++;
+    let last = first;
+    while (last < this.columns.length && this.edges[last]! < right) last++;
+    return [Math.max(0, first - ASIDE), Math.min(this.columns.length, last + ASIDE)];
+  }
+
+  /** The tracks of a row: numbers, what is left out, the columns in sight, what is left out. */
+  private template([first, last]: [number, number]): string {
+    const e = this.edges;
+    const shown = this.columns.slice(first, last).map((_, i) => e[first + i + 1]! - e[first + i]!);
+    const left = e[first]! - e[0]!;
+    const right = e[e.length - 1]! - e[last]!;
+    return [e[0]!, left, ...shown, right].map((w) => w + "px").join(" ");
+  }
+
+  private drawHead(window: [number, number], template: string): void {
+    this.head.style.gridTemplateColumns = template;
+    this.head.hidden = !this.columns.length;
     fill(
       this.head,
       h("div", { class: "cell num", role: "columnheader" }, "#"),
-      ...this.columns.map((c, i) => {
+      ...this.columns.slice(...window).map((c, n) => {
+        const i = window[0] + n;
         const grip = h("span", { class: "grip", "aria-hidden": "true" });
         grip.addEventListener("pointerdown", (e) => this.resize(e, i));
-        return h("div", { class: "cell", role: "columnheader", title: c.nativeType ?? c.type }, h("b", {}, c.name), h("i", {}, c.type), grip);
+        const cell = h("div", { class: "cell", role: "columnheader", title: c.nativeType ?? c.type, "aria-colindex": i + 1 }, h("b", {}, c.name), h("i", {}, c.type), grip);
+        if (n === 0) cell.style.gridColumnStart = "3";
+        return cell;
       }),
     );
   }
@@ -101,7 +132,7 @@ export class Grid {
     const before = this.widths[column] ?? 100;
     const move = (m: PointerEvent): void => {
       this.widths[column] = Math.max(50, before + m.clientX - from);
-      this.drawHead();
+      this.measure();
       this.draw(true);
     };
     addEventListener("pointermove", move);
@@ -109,43 +140,53 @@ export class Grid {
   }
 
   private draw(force: boolean): void {
-    const k = this.scale();
-    this.space.style.height = Math.min(TALL, this.rows.length * ROW) + "px";
-    const top = this.element.scrollTop * k;
+    const { k, room } = this.travel();
+    const full = this.rows.length * ROW;
+    this.space.style.height = Math.min(TALL, full) + "px";
+    const top = Math.min(this.element.scrollTop * k, Math.max(0, full - room));
     const [first, last] = visible(top, this.element.clientHeight, ROW, this.rows.length, MORE);
-    const now = `${first} ${last}`;
+    const window = this.across();
+    const template = this.template(window);
+    const columns = window.join(" ");
+    if (force || columns !== this.columnsDrawn) this.drawHead(window, template);
+    const now = `${first} ${last} ${columns} ${k === 1 ? 0 : top}`;
     if (!force && now === this.drawn) return;
     this.drawn = now;
+    this.columnsDrawn = columns;
     this.element.setAttribute("aria-rowcount", String(this.rows.length));
-    const template = this.template();
     const shown: HTMLElement[] = [this.space];
-    for (let r = first; r < last; r++) shown.push(this.drawRow(r, template, r * ROW - top + this.element.scrollTop));
+    for (let r = first; r < last; r++) shown.push(this.drawRow(r, window, template, r * ROW - top + this.element.scrollTop));
     this.body.replaceChildren(...shown);
     this.mark();
   }
 
-  private drawRow(r: number, template: string, y: number): HTMLElement {
+  private drawRow(r: number, [from, to]: [number, number], template: string, y: number): HTMLElement {
     const row = h("div", { class: r % 2 ? "row odd" : "row", role: "row", "aria-rowindex": r + 1 }, h("div", { class: "cell num", role: "rowheader" }, r + 1));
     row.style.gridTemplateColumns = template;
     row.style.transform = `translateY(${y}px)`;
-    this.columns.forEach((c, i) => {
+    for (let i = from; i < to; i++) {
+      const c = this.columns[i]!;
       const v = this.rows[r]![i];
-      const nested = typeof v === "object" && v !== null;
-      const kind = v === null ? " null" : nested ? " nested" : NUMBERS.test(c.type) || typeof v === "number" ? " number" : "";
+      const kind = v === null ? " null" : v instanceof Nested ? " nested" : NUMBERS.test(c.type) || typeof v === "number" ? " number" : "";
       const text = cellText(v);
       const cell = h("div", { class: "cell" + kind, role: "gridcell", "aria-colindex": i + 1 }, text.length > 400 ? text.slice(0, 400) + "…" : text);
+      if (i === from) cell.style.gridColumnStart = "3";
       row.append(cell);
-    });
+    }
     return row;
   }
 
   private go(row: number, column: number): void {
     this.at = { row: Math.max(0, Math.min(this.rows.length - 1, row)), column: Math.max(0, Math.min(this.columns.length - 1, column)) };
-    const k = this.scale();
-    const top = (this.at.row * ROW) / k;
-    const view = this.element.clientHeight - 44;
-    if (top < this.element.scrollTop) this.element.scrollTop = top;
-    else if (top + ROW > this.element.scrollTop + view) this.element.scrollTop = top + ROW - view;
+    const { k, room } = this.travel();
+    const e = this.element;
+    const y = this.at.row * ROW;
+    if (y < e.scrollTop * k) e.scrollTop = Math.floor(y / k);
+    else if (y + ROW > e.scrollTop * k + room) e.scrollTop = Math.ceil((y + ROW - room) / k);
+    const left = (this.edges[this.at.column] ?? 0) - this.edges[0]!; // the numbers' column stays over it
+    const right = (this.edges[this.at.column + 1] ?? 0) - e.clientWidth;
+    if (e.scrollLeft < right) e.scrollLeft = right;
+    if (e.scrollLeft > left) e.scrollLeft = left;
     this.draw(false);
     this.mark();
   }
@@ -158,9 +199,13 @@ export class Grid {
 
   /** Where we are. The cells stay what they are: one that vanished under the pointer would swallow the second click. */
   private mark(): void {
-    for (const e of this.body.querySelectorAll(".here")) e.classList.remove("here");
+    for (const e of this.body.querySelectorAll(".here")) (e.classList.remove("here"), e.removeAttribute("id"));
     const row = this.body.querySelector(`[aria-rowindex="${this.at.row + 1}"]`);
-    row?.querySelector(`[aria-colindex="${this.at.column + 1}"]`)?.classList.add("here");
+    const cell = row?.querySelector(`[aria-colindex="${this.at.column + 1}"]`);
+    if (!cell) return this.element.removeAttribute("aria-activedescendant");
+    cell.classList.add("here");
+    cell.id = "here";
+    this.element.setAttribute("aria-activedescendant", cell.id);
   }
 
   private key(e: KeyboardEvent): void {

@@ -12,6 +12,9 @@ export const messages = {
     hint: "Ctrl+Enter runs, Esc cancels", welcome: "Choose a data source and write a SELECT.", badParameters: "Parameters must be a JSON array.",
     signedIn: "Signed in as", expired: "The session has ended. Sign in again.", connections: "connections", answers: "Answers in", actions: "Actions",
     status_draft: "draft", status_active: "active", status_inactive: "inactive", status_error: "in error",
+    explainOff: "Plans are off here: allowMetadataStatements of the data source allows them.",
+    outcome_success: "done", outcome_error: "failed", outcome_timeout: "timed out", outcome_canceled: "canceled", outcome_rejected: "refused",
+    state_received: "received", state_queued: "queued", state_connecting: "connecting", state_executing: "executing", state_streaming: "streaming",
   },
   zh: {
     title: "Nexus-Gateway", signIn: "登录", credential: "API 密钥或令牌", signInHint: "首次启动时，管理员密钥写入数据目录中的 admin.key。密钥只保存在当前标签页。",
@@ -25,6 +28,9 @@ export const messages = {
     hint: "Ctrl+Enter 运行，Esc 取消", welcome: "选择一个数据源并编写 SELECT 语句。", badParameters: "参数必须是 JSON 数组。",
     signedIn: "当前用户", expired: "会话已结束，请重新登录。", connections: "个连接", answers: "响应时间", actions: "操作",
     status_draft: "草稿", status_active: "启用", status_inactive: "停用", status_error: "错误",
+    explainOff: "此数据源未开放执行计划：可通过数据源选项 allowMetadataStatements 开启。",
+    outcome_success: "完成", outcome_error: "失败", outcome_timeout: "超时", outcome_canceled: "已取消", outcome_rejected: "已拒绝",
+    state_received: "已接收", state_queued: "排队中", state_connecting: "连接中", state_executing: "执行中", state_streaming: "传输中",
   },
 } as const;
 
@@ -49,3 +55,5 @@ export const lang = {
 };
 
 export const t = (key: Key): string => messages[lang.get()][key];
+/** A word of the gateway; one that is not known here stays as it is. */
+export const word = (kind: "outcome" | "state", w: string): string => messages[lang.get()][`${kind}_${w}` as Key] ?? w;

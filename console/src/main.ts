@@ -15,6 +15,7 @@ async function start(): Promise<void> {
   lang.set(lang.get());
   try {
     const me = await call<Caller>("GET", "/api/v1/whoami");
+    session.belongs(me.name);
     const d = await call<{ dataSources: Source[] }>("GET", "/api/v1/datasources?limit=1000");
     shown = new Console(me, d.dataSources, tools());
     fill(app, shown.element);
@@ -64,7 +65,7 @@ function tools(): HTMLElement {
     h("button", { class: "quiet", type: "button", click: () => theme(dark() ? "light" : "dark") }, t("theme")),
     h("button", { class: "quiet", type: "button", lang: other, click: () => (lang.set(other), void start()) }, t("language")),
     h("a", { class: "quiet", href: "/docs" }, t("docs")),
-    session.get() && h("button", { class: "quiet", type: "button", click: () => signIn("") }, t("signOut")),
+    session.get() && h("button", { class: "quiet", type: "button", click: () => (sessionStorage.clear(), signIn("")) }, t("signOut")),
   );
 }
 

@@ -4,6 +4,8 @@
  *
  * (JSON and not NDJSON, because it says the columns and their types before the first row.)
  */
+import { Nested } from "./format.ts";
+
 export interface Column {
   name: string;
   type: string;
@@ -21,16 +23,35 @@ export interface End {
 }
 export interface Sink {
   columns(columns: Column[]): void;
-  row(values: unknown[]): void;
+  row(values: unknown[]): unknown;
 }
 
 const ROWS = '"rows":[';
+
+/** The values of one row that holds lists or objects. */
+function values(row: string): unknown[] {
+  const out: unknown[] = [];
+  let from = 1;
+  let depth = 0;
+  for (let i = 1; i < row.length; i++) {
+    const c = row[i];
+    if (c === '"') while (row[++i] !== '"') i += row[i] === "\\" ? 1 : 0;
+    else if (depth === 0 && (c === "," || c === "]")) {
+      const text = row.slice(from, i).trim();
+      out.push(text[0] === "[" || text[0] === "{" ? new Nested(text) : JSON.parse(text));
+      from = i + 1;
+    } else if (c === "[" || c === "{") depth++;
+    else if (c === "]" || c === "}") depth--;
+  }
+  return out;
+}
 
 export class RowReader {
   private text = "";
   private state: "head" | "rows" | "tail" = "head";
   private scan = 0; // how far of `text` the head's search or the open row was looked at
   private depth = 0;
+  private nested = false; // the open row holds a list or an object
   private quoted = false;
   private escaped = false;
 
@@ -91,6 +112,7 @@ export class RowReader {
       } else if (c === '"') this.quoted = true;
       else if (c === "[" || c === "{") {
         if (this.depth++ === 0) begin = i;
+        else this.nested = true;
       } else if (c === "]" || c === "}") {
         if (this.depth === 0) {
           this.text = t.slice(i);
@@ -98,7 +120,9 @@ export class RowReader {
           return;
         }
         if (--this.depth === 0) {
-          this.sink.row(JSON.parse(t.slice(begin, i + 1)) as unknown[]);
+          const row = t.slice(begin, i + 1);
+          this.sink.row(this.nested ? values(row) : (JSON.parse(row) as unknown[]));
+          this.nested = false;
           begin = i + 1;
         }
       }

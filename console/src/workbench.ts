@@ -3,7 +3,7 @@ import { failureOf, save } from "./app.ts";
 import { chart } from "./chart.ts";
 import { add, fill, h } from "./dom.ts";
 import { Editor } from "./editor.ts";
-import { bytes, cellText, csv, json } from "./format.ts";
+import { bytes, cellText, csv, json, Nested } from "./format.ts";
 import { Grid } from "./grid.ts";
 import { t } from "./i18n.ts";
 import { own } from "./own.ts";
@@ -11,6 +11,8 @@ import type { End, Failure } from "./stream.ts";
 
 const SQL_KEY = "nexus-sql";
 const LIMITS = ["100", "1000", "10000", "100000", ""];
+const MOST_ROWS = 2_000_000; // in a tab; what is longer is cut and ended
+const MOST_BYTES = 256 << 20;
 
 /** Editor, run and cancel, explanations, and the result as a grid or a chart. */
 export class Workbench {
@@ -22,7 +24,7 @@ export class Workbench {
   private problem = h("div", { class: "explain", role: "alert" });
   private output = h("div", { class: "output" }, this.grid.element);
   private runButton = h("button", { class: "primary", click: () => void this.run() }, t("run"));
-  private explainButton = h("button", { click: () => void this.run("EXPLAIN ") }, t("explain"));
+  private explainButton = h("button", { click: () => void this.plan() }, t("explain"));
   private cancelButton = h("button", { disabled: true, click: () => this.cancel() }, t("cancel"));
   private limit = h("select", { "aria-label": t("limit") });
   private parameters = h("input", {
@@ -106,6 +108,11 @@ export class Workbench {
     this.cancelButton.disabled = !yes;
   }
 
+  private plan(): Promise<void> {
+    if (/^\s*explain\b/i.test(this.editor.text)) return this.run();
+    return this.run(this.chosen?.type === "sqlite" ? "EXPLAIN QUERY PLAN " : "EXPLAIN ");
+  }
+
   private async run(before = ""): Promise<void> {
     const text = this.editor.text;
     if (this.abort || !this.chosen || !text.trim()) return;
@@ -122,6 +129,7 @@ export class Workbench {
     this.grid.clear([]);
     fill(this.output, this.grid.element);
     let size = 0;
+    let full = false; // the tab takes no more
     const began = performance.now();
     const tick = (): void => {
       const s = ((performance.now() - began) / 1000).toFixed(1);
@@ -134,17 +142,24 @@ export class Workbench {
       const end = await run(body, abort.signal, {
         started: (id) => ((this.queryId = id), own.keep(id, text)),
         columns: (c) => this.grid.clear(c),
-        row: (r) => this.grid.push(r),
-        bytes: (n) => (size = n),
+        row: (r) => this.grid.rows.length < MOST_ROWS && this.grid.push(r),
+        bytes: (n) => {
+          size = n;
+          if (n < MOST_BYTES && this.grid.rows.length < MOST_ROWS) return;
+          full = true;
+          this.cancel();
+        },
       });
       this.done(end, size);
       if (end.error) this.explain(end.error, before + text, base);
     } catch (e) {
-      if (abort.signal.aborted) fill(this.status, t("canceled"));
+      if (full) this.done({ metadata: { hasMore: true } }, size);
+      else if (abort.signal.aborted) fill(this.status, t("canceled"));
       else {
         fill(this.status, e instanceof ApiError && e.status === 403 ? t("refused") : t("failed"));
         this.explain(failureOf(e), before + text, base);
-        if (e instanceof ApiError && e.status < 500) void this.advise(body, before + text, base);
+        if (before && e instanceof ApiError && e.failure.details?.position === 0) add(this.problem, h("p", {}, t("explainOff")));
+        else if (e instanceof ApiError && e.status < 500) void this.advise(body, before + text, base);
       }
     } finally {
       clearInterval(timer);
@@ -174,7 +189,7 @@ export class Workbench {
     try {
       const d = await call<Judgement>("POST", "/api/v1/query/validate", { dataSourceId: body["dataSourceId"], sql: body["sql"] });
       for (const w of d.warnings) {
-        const names = w.suggestions.flatMap((s, i) => [i ? ", " : "", h("button", { class: "quiet", click: () => this.editor.fix(text, base, w.position, s) }, s)]);
+        const names = w.suggestions.flatMap((s, i) => [i ? ", " : "", h("button", { class: "fix", click: () => this.editor.fix(text, base, w.position, s) }, s)]);
         add(this.problem, h("p", {}, w.message, names.length ? " " : "", ...names));
       }
     } catch {
@@ -190,7 +205,7 @@ export class Workbench {
 
   private open(row: number, column: number): void {
     const v = this.grid.rows[row]?.[column];
-    const text = typeof v === "object" && v !== null ? JSON.stringify(v, null, 2) : cellText(v);
+    const text = v instanceof Nested ? v.indented() : cellText(v);
     const copy = h("button", { click: () => void navigator.clipboard?.writeText(text) }, t("copy"));
     const close = h("button", { class: "primary", click: () => dialog.close() }, t("close"));
     const title = h("h2", {}, this.grid.columns[column]?.name ?? "");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, readdirSync } from "node:fs";
 import { test } from "node:test";
 import { chartColumns, scale } from "../src/chart.ts";
-import { bytes, cellText, csv, fromBytes, json, tsv, visible } from "../src/format.ts";
+import { bytes, cellText, csv, fromBytes, json, keys, Nested, visible } from "../src/format.ts";
 import { messages } from "../src/i18n.ts";
 import { RowReader, type Column } from "../src/stream.ts";
 
@@ -22,14 +22,15 @@ const rows = [
   ["plain", "9223372036854775807"],
   ['quote " backslash \\ bracket ] brace }', "12345678901234567890.000000000000000001"],
   ["中文 🦆 \u0000 \n", null],
-  [{ deep: [1, { x: "]}" }] }, []],
+  [new Nested('{"deep": [12345678901234567890, {"x\\"": "]},\\\\"}, 1.10]}'), new Nested("[]")],
   ["", "NULL"],
 ];
+const written = rows.map((r) => "[" + r.map((v) => (v instanceof Nested ? v.text : JSON.stringify(v))).join(",") + "]").join(",\n");
 const answer = JSON.stringify({
   success: true,
-  data: { columns, rows, metadata: { rowCount: rows.length, executionTimeMs: 3, hasMore: true } },
+  data: { columns, rows: [], metadata: { rowCount: rows.length, executionTimeMs: 3, hasMore: true } },
   correlationId: "x",
-});
+}).replace('"rows":[]', `"rows":[\n${written}]`);
 
 test("an answer cut into two at any place reads the same", () => {
   const want = read([answer]);
@@ -74,10 +75,25 @@ test("values keep every digit, NULL and empty text differ", () => {
   assert.equal(cellText(""), "");
   assert.equal(cellText(false), "false");
   assert.equal(csv(["a", "b,c"], [[null, ""], ['x"y', "1\r\n2"]]), 'a,"b,c"\r\n,""\r\n"x""y","1\r\n2"\r\n');
-  assert.equal(tsv([["a\tb", null]]), "a b\t");
+  assert.equal(cellText(-0), "-0");
+  assert.equal(cellText(new Nested("[9007199254740993]")), "[9007199254740993]");
   assert.deepEqual(JSON.parse(json(["a", ""], [["9223372036854775807", null]])), [{ a: "9223372036854775807", "": null }]);
+  assert.deepEqual(JSON.parse(json(["a"], [])), []);
   assert.equal(bytes(1023), "1023 B");
   assert.equal(bytes(1024 * 1024 * 3), "3.0 MiB");
+});
+
+test("a file has every column and digit, in the order they stand in", () => {
+  const text = json(["b", "a", "b", "1", "b_2"], [[new Nested("[9007199254740993]"), -0, "x", null, '"']]);
+  assert.equal(text, '[\n {"b": [9007199254740993], "a": -0, "b_3": "x", "1": null, "b_2": "\\""}\n]\n');
+  assert.deepEqual(keys(["a", "a", "a", "a_2"]), ["a", "a_3", "a_4", "a_2"]);
+});
+
+test("lists and objects are indented, and nothing else is done to them", () => {
+  const text = '{"a": 12345678901234567890,"b":[1.10, "x: [ \\" ]",{ } , []],"c":{"d":null}}';
+  const out = new Nested(text).indented();
+  assert.equal(out, '{\n  "a": 12345678901234567890,\n  "b": [\n    1.10,\n    "x: [ \\" ]",\n    { },\n    []\n  ],\n  "c": {\n    "d": null\n  }\n}');
+  assert.deepEqual(JSON.parse(out), JSON.parse(text));
 });
 
 test("a byte offset of the gateway is a place in the text", () => {
@@ -117,7 +133,7 @@ test("both languages say everything that is asked for, and nothing else is kept"
   for (const [lang, all] of Object.entries(messages)) for (const [k, v] of Object.entries(all)) assert.ok(v.trim(), `${lang}.${k}`);
   const folder = process.env["CONSOLE_SOURCES"] ?? "src";
   const text = readdirSync(folder).filter((f) => f !== "i18n.ts").map((f) => readFileSync(`${folder}/${f}`, "utf8")).join("\n");
-  const made = /^(health|status)_|^(queries|live|history|activate|deactivate)$/; // keys that are put together, or listed
+  const made = /^(health|status|outcome|state)_|^(queries|live|history|activate|deactivate)$/; // keys that are put together, or listed
   for (const m of text.matchAll(/\bt\("(\w+)"/g)) assert.ok(m[1]! in messages.en, m[1]);
   for (const k of Object.keys(messages.en)) assert.ok(made.test(k) || text.includes(`t("${k}")`), `${k} is not used`);
 });

@@ -31,7 +31,7 @@ def gw():
             {"auth": {"mode": "token", "jwtSecret": SECRET}},
             sources=[pg.source("warehouse", maxPoolSize=4) | {"description": "Orders and customers"},
                      sqlite_source("lite") if "NEXUS_TEST_LITE" not in os.environ else pg.source("lite"),
-                     {**pg.source(HOSTILE), "description": HOSTILE}])
+                     {**pg.source(HOSTILE), "description": HOSTILE}, {"name": "scripted", "type": "fake", "config": {}}])
     return shared["g"]
 
 
@@ -68,10 +68,31 @@ def sign_in_and_out():
         eq("adaanalyst", t.page.locator(".who").inner_text().replace("\n", "").replace(" ", ""))
         t.page.reload()  # the tab keeps it
         t.page.locator(".frame").wait_for()
+        t.choose("warehouse")
+        t.run("SELECT 'mine alone'")
         t.page.get_by_role("button", name="Sign out").click()
         t.page.locator("input[name=credential]").wait_for()
+        eq("{}", t.page.evaluate("() => JSON.stringify(sessionStorage)"), "nothing stays in the tab")
         t.page.reload()
         t.page.locator("input[name=credential]").wait_for()
+
+
+@case
+def what_the_tab_keeps_is_for_the_one_who_wrote_it():
+    g = gw()
+    with tab(g, token("ada")) as t:
+        t.sign_in()
+        t.choose("warehouse")
+        t.run("SELECT 'mine alone'")
+        end = "() => sessionStorage.setItem('nexus-credential', 'of yesterday')"  # what an expired one is to the gateway
+        for name, kept in (("ada", True), ("bob", False)):
+            t.page.evaluate(end)
+            t.page.reload()
+            t.page.locator("input[name=credential]").fill(token(name))
+            t.page.keyboard.press("Enter")
+            t.page.locator(".who", has_text=name).wait_for()
+            text = t.page.locator(".cm-content").inner_text() + t.page.evaluate("() => JSON.stringify(sessionStorage)")
+            eq(kept, "mine alone" in text, text)
 
 
 @case
@@ -94,7 +115,7 @@ def sources_their_health_and_what_may_be_done():
     g = gw()
     with tab(g, token("root", "admin")) as t:
         t.sign_in()
-        eq(3, t.page.locator(".sources li").count())
+        eq(4, t.page.locator(".sources li").count())
         t.choose("warehouse")
         card = t.page.locator(".source-card")
         card.get_by_text("Orders and customers").wait_for()
@@ -127,10 +148,11 @@ def the_editor_completes_from_the_schema():
         t.page.keyboard.type("SELECT amo", delay=20)
         t.page.locator(".cm-tooltip-autocomplete li", has_text="amount").first.wait_for()
         t.shot("completion")
+        t.page.wait_for_timeout(200)  # the list takes keys after a moment
         t.page.keyboard.press("Enter")
         t.page.keyboard.type(" FROM orde", delay=20)
         t.page.locator(".cm-tooltip-autocomplete li", has_text="orders").first.wait_for()
-        t.page.wait_for_timeout(100)  # the list takes keys after a moment
+        t.page.wait_for_timeout(200)
         t.page.keyboard.press("Enter")
         eq("SELECT amount FROM orders", t.page.locator(".cm-content").inner_text().strip())
         t.page.keyboard.press("Control+Enter")
@@ -159,8 +181,59 @@ def refusals_and_mistakes_are_explained():
         t.page.locator(".parameters").fill('["north", 2]')
         eq("2 rows", t.run("SELECT id FROM orders WHERE region = $1 LIMIT $2").split(" · ")[0])
         t.page.locator(".parameters").fill("")
+        t.write("SELECT 1")
         t.page.get_by_role("button", name="Explain").click()
+        t.page.locator(".explain", has_text="allowMetadataStatements").wait_for()  # what would have to be changed
+
+
+@case
+def a_plan_where_plans_are_allowed():
+    chromium()
+    g = Gateway({"auth": {"mode": "token", "jwtSecret": SECRET}}, sources=[sqlite_source("lite", allowMetadataStatements=True)])
+    with tab(g, token("ada")) as t:
+        t.sign_in()
+        t.choose("lite")
+        for sql in ("SELECT name FROM t WHERE id = 1", "EXPLAIN QUERY PLAN SELECT name FROM t WHERE id = 1"):
+            t.write(sql)
+            t.page.get_by_role("button", name="Explain").click()
+            t.wait_idle()
+            check(any("INTEGER PRIMARY KEY" in c or "Index" in c for c in t.cells()[0]), "the plan", t.cells())
+            eq(sql, t.page.locator(".cm-content").inner_text().strip())
+
+
+@case
+def a_stream_that_breaks_keeps_its_rows_and_says_so():
+    g = gw()
+    with tab(g, token("ada")) as t:
+        t.sign_in()
+        t.choose("scripted")
+        t.run("SELECT * FROM fake WHERE rows = 5000 AND batch = 100 AND error_after = 700", "")
+        t.page.locator(".explain b", has_text="SOURCE_FAILED").wait_for()
+        check(t.page.locator(".row").count() > 5, "rows that came are shown")
+        t.run("SELECT * FROM fake WHERE rows = 5000 AND batch = 100 AND die_after = 700", "")
+        t.page.locator(".explain b").wait_for()
+        eq("1 row", t.run("SELECT * FROM fake").split(" · ")[0])
+        eq(0, t.page.locator(".explain b").count())
+
+
+@case
+def a_gateway_that_is_gone():
+    chromium()
+    g = Gateway({"auth": {"mode": "token", "jwtSecret": SECRET}}, sources=[{"name": "scripted", "type": "fake", "config": {}}])
+    with tab(g, token("ada")) as t:
+        t.sign_in()
+        t.choose("scripted")
+        t.page.locator(".bar select").select_option("")
+        t.write("SELECT * FROM fake WHERE rows = 100000 AND bytes = 100 AND hang_after = 50000")
+        t.page.keyboard.press("Control+Enter")
+        t.page.locator(".row").first.wait_for()
+        g.expect_status = -9
+        g.process.kill()
+        t.page.locator(".explain b", has_text="UNREACHABLE").wait_for()
         t.wait_idle()
+        t.page.get_by_role("tab", name="Live queries").click()
+        t.page.locator(".problem", has_text="cannot be reached").wait_for()
+        t.wrong = [w for w in t.wrong if "ERR_" not in w]  # the browser's own lines about it
 
 
 @case
@@ -177,6 +250,22 @@ def every_digit_and_nothing_mistaken():
         check("a" in doc, "nested", doc)
         kinds = t.page.evaluate("() => [...document.querySelectorAll('.row [role=gridcell]')].map((c) => c.className)")
         check("null" in kinds[3] and "null" not in kinds[4] and "null" not in kinds[5], "NULL is told from texts", kinds)
+        t.run("SELECT '{\"n\": 12345678901234567890, \"d\": 1.10}'::json AS a, ARRAY[9007199254740993] AS a, '-0'::float8 AS z, "
+              "'-infinity'::float8 AS i, '2026-03-29 02:30:00.123456'::timestamp AS t, '1 day'::interval AS v")
+        want = ['{"n": 12345678901234567890, "d": 1.10}', "[9007199254740993]", "-0", "-Infinity", "2026-03-29T02:30:00.123456", "P1D"]
+        eq(want, t.cells()[0])
+        t.page.locator(".row [role=gridcell]").first.dblclick()
+        eq('{\n  "n": 12345678901234567890,\n  "d": 1.10\n}', t.page.locator("dialog pre").inner_text())
+        t.page.keyboard.press("Escape")
+        with t.page.expect_download() as d:
+            t.page.get_by_role("button", name="JSON", exact=True).click()
+        with open(d.value.path(), encoding="utf-8") as f:
+            text = f.read()
+        check('"a": {"n": 12345678901234567890, "d": 1.10}, "a_2": [9007199254740993], "z": -0' in text, "both columns, each digit", text)
+        with t.page.expect_download() as d:
+            t.page.get_by_role("button", name="CSV", exact=True).click()
+        with open(d.value.path(), encoding="utf-8") as f:
+            check("[9007199254740993],-0,-Infinity" in f.read(), "each digit")
 
 
 SCROLL = """async (steps) => {
@@ -246,20 +335,76 @@ def a_hundred_thousand_rows_scroll_without_a_blank_frame():
               f"slowest {out['worst']:.0f} ms; {out['nodes']} nodes in the document")
 
 
+HERE = """() => {
+  const g = document.querySelector('.grid'), box = g.getBoundingClientRect(), c = g.querySelector('.here').getBoundingClientRect();
+  return c.top >= g.querySelector('.grid-head').getBoundingClientRect().bottom - 1 && c.bottom <= box.top + g.clientHeight + 1 &&
+      c.left >= g.querySelector('.num').getBoundingClientRect().right - 1 && c.right <= box.left + g.clientWidth + 1;
+}"""
+
+
+@case
+def a_thousand_columns():
+    columns = ", ".join(f"i + {k} AS col_{k}" for k in range(1000))
+    with tab(gw(), token("ada")) as t:
+        t.sign_in()
+        t.choose("warehouse")
+        eq("1,000 rows", t.run(f"SELECT {columns} FROM generate_series(1, 1000) AS s(i)").split(" · ")[0])
+        out = t.page.evaluate(SCROLL, 30)
+        eq(0, out["blank"], out)
+        check(out["nodes"] < 3000, "the document stays small", out)
+        print(f"# 1,000 columns: slowest frame {out['worst']:.0f} ms; {out['nodes']} nodes in the document")
+        t.page.locator(".grid").focus()
+        t.page.keyboard.press("Control+Home")
+        for key in ["ArrowRight"] * 15 + ["ArrowDown"] * 20 + ["End", "ArrowLeft", "Home", "PageDown"]:
+            t.page.keyboard.press(key)
+            t.cells()
+            check(t.page.evaluate(HERE), f"after {key} the cell is in sight")
+        t.page.keyboard.press("Control+End")
+        t.page.keyboard.press("End")
+        t.cells()
+        eq("1999", t.page.locator(".here").inner_text())
+        eq("col_999", t.page.locator(".grid-head b").last.inner_text())
+
+
+@case
+def millions_of_rows():
+    with tab(gw(), token("ada")) as t:
+        t.sign_in()
+        t.choose("warehouse")
+        said = t.run("SELECT i FROM generate_series(1, 1000000) AS s(i)", "")
+        check(said.startswith("1,000,000 rows"), "all rows", said)
+        t.page.locator(".grid").focus()
+        for key in ["ArrowDown"] * 30 + ["PageDown"] * 5 + ["ArrowUp"] * 30 + ["Control+End"] + ["ArrowUp"] * 30:
+            t.page.keyboard.press(key)
+            check(t.page.evaluate(HERE), f"after {key} the cell is in sight")
+        t.page.evaluate("() => void (document.querySelector('.grid').scrollTop = 1e9)")
+        eq("1000000", t.cells()[-1][0], "the scroll bar's end is the result's")
+        eq(0, t.page.evaluate(SCROLL, 40)["blank"])
+        said = t.run("SELECT i FROM generate_series(1, 4000000) AS s(i)", "")  # more than a tab takes
+        check(said.startswith("2,000,000 rows") and "more rows exist" in said, "cut, and said so", said)
+        eventually("it is over at the gateway", lambda: not running(gw()), t.page)
+
+
 @case
 def cancel_ends_it_at_the_gateway():
     g = gw()
     with tab(g, token("ada")) as t:
         t.sign_in()
-        t.choose("warehouse")
+        t.choose("scripted")
         t.page.locator(".bar select").select_option("")
-        t.write(LONG)
+        t.write("SELECT * FROM fake WHERE rows = 2000000 AND delay_ms = 20")  # 50,000 rows a second
         t.page.keyboard.press("Control+Enter")
         t.page.locator(".row").first.wait_for()
-        t.page.locator(".status", has_text="rows").wait_for()
+        progress = t.page.locator(".status")
+        first = progress.inner_text()
+        check("Running" in first, "progress", first)
+        eventually("the progress goes on", lambda: progress.inner_text() != first, t.page)
         t.page.get_by_role("button", name="Cancel", exact=True).click()
         t.page.locator(".status", has_text="Canceled").wait_for()
         eventually("it is over at the gateway", lambda: not running(g), t.page)
+        check(t.page.locator(".row").count() > 5, "rows that came stay")
+        t.page.locator(".sources li", has_text="warehouse").click()
+        t.page.locator(".tables summary", has_text="orders").wait_for()
         t.write(LONG.replace("a.n", "count(*)"))  # nothing has come yet
         t.page.keyboard.press("Control+Enter")
         eventually("it runs", lambda: running(g), t.page)
@@ -383,6 +528,9 @@ def languages_themes_and_widths():
         eq("dark", t.page.evaluate("() => document.documentElement.dataset.theme"))
         eq("zh", t.page.evaluate("() => document.documentElement.lang"))
         t.shot("zh-dark")
+        t.page.get_by_role("tab", name="历史").click()
+        t.page.locator(".outcome", has_text="完成").first.wait_for()
+        t.shot("zh-history")
         t.page.get_by_role("button", name="English").click()
         t.page.get_by_role("tab", name="History").wait_for()
         t.page.get_by_role("button", name="Theme").click()
