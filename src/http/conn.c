@@ -337,8 +337,13 @@ static bool step_head(struct nx_http_conn *c)
 	struct nx_error err;
 	enum nx_code code =
 		nx_http_parse_head(x->in, &x->scan, cfg->max_headers, x->arena, &x->head, &err);
-	if (code)
+	if (code) {
+		/* no body answers HEAD, whatever else is wrong: RFC 9110 9.3.2 */
+		if (nx_str_starts(nx_strn(x->in + x->scan.start, len - x->scan.start),
+				  NX_STR("HEAD ")))
+			x->head.req.method = NX_HTTP_HEAD;
 		return refuse(c, code, err.message);
+	}
 	x->head.req.peer = nx_str(c->peer);
 	x->head.req.tls = c->ssl != NULL;
 	x->keep_alive = x->head.keep_alive;

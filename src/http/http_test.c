@@ -117,6 +117,13 @@ NX_TEST(methods_versions_and_forms)
 	NX_CHECK(second && !strstr(second + 1, "HTTP/1.1 200"));
 	NX_CHECK(second - 4 > head.data && memcmp(second - 4, "\r\n\r\n", 4) == 0);
 	close(fd);
+	fd = ts_connect(&t); /* refused before it was read whole: still no body */
+	ts_send(fd, "HEAD /a/../b HTTP/1.1\r\nHost: a\r\n\r\n");
+	nx_buf_clear(&head);
+	NX_CHECK(ts_read_all(fd, &head, 1000));
+	NX_CHECK(nx_str_starts(nx_buf_str(&head), NX_STR("HTTP/1.1 400")));
+	NX_CHECK(nx_str_ends(nx_buf_str(&head), NX_STR("\r\n\r\n")));
+	close(fd);
 	fd = ts_connect(&t); /* 1.0 closes */
 	ts_send(fd, "GET /hello HTTP/1.0\r\n\r\n");
 	want(fd, 200, "hello\n");
