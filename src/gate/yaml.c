@@ -29,17 +29,42 @@ static enum nx_code next(struct reader *r, yaml_event_t *ev)
 	return fail(r, NULL, r->parser.problem ? r->parser.problem : "not valid YAML");
 }
 
+static size_t digits(struct nx_str s, size_t at)
+{
+	size_t n = 0;
+	while (at + n < s.len && s.ptr[at + n] >= '0' && s.ptr[at + n] <= '9')
+		n++;
+	return n;
+}
+
+/* What JSON takes for one, for it is kept and shown as JSON: 05 and 5. are texts. RFC 8259 6. */
+static bool is_number(struct nx_str s)
+{
+	size_t at = s.len > 0 && s.ptr[0] == '-', n = digits(s, at);
+	bool ok = n == 1 || (n > 1 && s.ptr[at] != '0');
+	at += n;
+	if (ok && at < s.len && s.ptr[at] == '.') {
+		n = digits(s, ++at);
+		ok = n > 0;
+		at += n;
+	}
+	if (ok && at < s.len && (s.ptr[at] == 'e' || s.ptr[at] == 'E')) {
+		at++;
+		at += at < s.len && (s.ptr[at] == '-' || s.ptr[at] == '+');
+		n = digits(s, at);
+		ok = n > 0;
+		at += n;
+	}
+	return ok && at == s.len;
+}
+
 static enum nx_json_kind plain_kind(struct nx_str s)
 {
-	double d;
 	if (s.len == 0 || nx_str_is(s, "~") || nx_str_is(s, "null"))
 		return NX_JSON_NULL;
 	if (nx_str_is(s, "true") || nx_str_is(s, "false"))
 		return NX_JSON_BOOL;
-	bool digits = (s.ptr[0] >= '0' && s.ptr[0] <= '9') || (s.ptr[0] == '-' && s.len > 1);
-	if (digits && nx_str_to_f64(s, &d) && !memchr(s.ptr, 'x', s.len))
-		return NX_JSON_NUMBER;
-	return NX_JSON_STRING;
+	return is_number(s) ? NX_JSON_NUMBER : NX_JSON_STRING;
 }
 
 static enum nx_code node(struct reader *r, yaml_event_t *ev, int depth, struct nx_json **ret);

@@ -229,6 +229,22 @@ def a_large_config_can_be_rolled_back():
 
 
 @case
+def numbers_of_yaml_stay_numbers_of_json():
+    """What is no number in JSON would break every answer that shows it, and the source at the next start."""
+    g = Gateway(sources=None)
+    form = "- name: n\n  type: postgresql\n  config:\n    host: h\n    username: u\n    password: p\n    database: d\n    {}: {}\n"
+    for key, text in (("port", "05432"), ("port", "5432."), ("maxPoolSize", "05"), ("connectTimeout", "05"),
+                      ("connectTimeout", "5."), ("connectTimeout", "-inf"), ("connectTimeout", ".5"), ("timeout", "0x10")):
+        r = g.post("/api/v1/datasources/import", form.format(key, text), headers={"Content-Type": "application/yaml"})
+        eq((400, "CONFIG_INVALID"), (r.status, r.code), f"{key}: {text}", r)
+    for key, text, shown in (("port", "5432", 5432), ("connectTimeout", "1e1", 10), ("connectTimeout", "0.5", 0.5)):
+        r = g.post("/api/v1/datasources/import", form.format(key, text), headers={"Content-Type": "application/yaml"})
+        eq(200, r.status, r)
+        eq(shown, g.get("/api/v1/datasources/n").data["config"][key])
+    g.close()
+
+
+@case
 def yaml_that_means_harm():
     g = Gateway({"http": {"maxBody": 8 << 20}})
     good = "- name: x\n  type: sqlite\n  config: {path: /nowhere}\n"
