@@ -104,6 +104,27 @@ def the_database_restricts_rows_and_columns():
 
 
 @case
+def a_stand_in_is_not_told_of():
+    """Its pages are those of the source that was asked for; an operator may test it all the same."""
+    g = Gateway(TOKENS, sources=[sqlite_source("hr")])
+    hr = g.get("/api/v1/datasources/hr", headers=ROOT).data["id"]
+    narrow = sqlite_source("hidden twin")
+    made = g.post("/api/v1/datasources", {**narrow, "description": "hidden"}, headers=ROOT).data["id"]
+    eq(200, put(g, made, []).status)
+    eq(200, put(g, "hr", [{"role": "analyst", "use": made}, {"role": "operator", "use": made}]).status)
+    for who, role in (("ann", "analyst"), ("opi", "operator")):
+        for path in ("", "/status"):
+            r = g.get(f"/api/v1/datasources/{hr}{path}", headers=bearer(who, role))
+            eq((200, hr), (r.status, r.data["id"]), r)
+            check("hidden" not in r.text and made not in r.text, "nothing of the other", r)
+        eq(404, g.get(f"/api/v1/datasources/{made}", headers=bearer(who, role)).status)
+    for _ in range(2):
+        r = g.post(f"/api/v1/datasources/{hr}/test", headers=bearer("opi", "operator"))
+        eq((200, True), (r.status, r.data["ok"]), r)
+    g.close()
+
+
+@case
 def a_stand_in_that_is_gone_closes_the_grant():
     g = Gateway(TOKENS, sources=[sqlite_source("hr")])
     made = g.post("/api/v1/datasources", sqlite_source("narrow"), headers=ROOT).data["id"]

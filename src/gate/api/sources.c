@@ -125,12 +125,13 @@ enum nx_code nx_act_sources(struct nx_request *r)
 	return c;
 }
 
-/* `report`: what a test of it said, a JSON value; ptr NULL: it was not tested. */
+/* `report`: what a test of it said, a JSON value; ptr NULL: it was not tested. Of a source that another stands in
+ * for, itself is shown, as in the list: the other does not exist for the caller. */
 static enum nx_code show(struct nx_request *r, int status, struct nx_str report)
 {
 	struct nx_buf b;
 	nx_buf_init(&b, (size_t)1 << 20);
-	nx_data_source_json(r->source, &b);
+	nx_data_source_json(r->asked ? r->asked : r->source, &b);
 	if (report.ptr && b.len > 0) {
 		b.len--; /* the closing brace */
 		nx_buf_puts(&b, ",\"test\":");
