@@ -132,7 +132,7 @@ export async function run(body: Record<string, unknown>, signal: AbortSignal, si
     signal,
   });
   if (!r.ok) return refused(r);
-  sink.started(r.headers.get("X-Correlation-ID") ?? "");
+  sink.started(r.headers.get("X-Query-ID") ?? "");
   const reader = new RowReader(sink);
   const decoder = new TextDecoder();
   const body_ = r.body!.getReader();

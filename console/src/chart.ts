@@ -87,12 +87,16 @@ function draw(columns: Column[], rows: unknown[][], label: number, value: number
 }
 
 /** A chart with a choice of what is drawn. */
-export function chart(columns: Column[], rows: unknown[][], width: number, height: number): HTMLElement {
+export function chart(columns: Column[], rows: unknown[][]): HTMLElement {
   const pick = chartColumns(columns, rows);
   if (!pick) return h("p", { class: "none" }, t("noChart"));
   let kind: Kind = "bars";
   const picture = h("div", { class: "picture" });
-  const redraw = (): void => fill(picture, draw(columns, rows, pick.label, pick.value, kind, width, height - 40));
+  const redraw = (): void => {
+    const { clientWidth: width, clientHeight: height } = picture;
+    if (width > LEFT + RIGHT && height > TOP + UNDER) fill(picture, draw(columns, rows, pick.label, pick.value, kind, width, height)); // else out of the page
+  };
+  new ResizeObserver(redraw).observe(picture); // the first time as soon as it is in the page
   const choice = (label: string, all: [number, string][], now: number, then: (n: number) => void): HTMLElement => {
     const options = all.map(([v, name]) => h("option", { value: v, selected: v === now }, name));
     const select: HTMLSelectElement = h("select", { change: () => (then(Number(select.value)), redraw()) }, ...options);
@@ -101,7 +105,6 @@ export function chart(columns: Column[], rows: unknown[][], width: number, heigh
   const names: [number, string][] = [[-1, "#"], ...columns.map((c, i): [number, string] => [i, c.name])];
   const numbers = numericColumns(columns, rows).map((i): [number, string] => [i, columns[i]!.name]);
   const kinds: [number, string][] = [[0, t("bars")], [1, t("line")]];
-  redraw();
   return h(
     "div",
     { class: "charted" },

@@ -1,4 +1,4 @@
-import { autocompletion, closeBrackets, closeBracketsKeymap, closeCompletion, completionKeymap, type CompletionSource } from "@codemirror/autocomplete";
+import { autocompletion, closeBrackets, closeBracketsKeymap, closeCompletion, completionKeymap, type Completion, type CompletionSource } from "@codemirror/autocomplete";
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
 import { MariaSQL, MySQL, PLSQL, MSSQL, PostgreSQL, SQLite, StandardSQL, sql, type SQLDialect, type SQLNamespace } from "@codemirror/lang-sql";
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from "@codemirror/language";
@@ -8,6 +8,7 @@ import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers, pl
 import { tags } from "@lezer/highlight";
 import type { TableInfo } from "./api.ts";
 import { fromBytes } from "./format.ts";
+import { identifier } from "./names.ts";
 
 const DIALECTS: Record<string, SQLDialect> = { postgresql: PostgreSQL, mysql: MySQL, mariadb: MariaSQL, sqlite: SQLite, sqlserver: MSSQL, oracle: PLSQL };
 
@@ -40,6 +41,7 @@ export class Editor {
   readonly element = document.createElement("div");
   private view: EditorView;
   private language = new Compartment();
+  private type = "";
 
   constructor(label: string, hint: string, run: () => void, cancel: () => void, changed: (text: string) => void) {
     this.element.className = "editor";
@@ -84,8 +86,9 @@ export class Editor {
     this.view.dispatch({ changes: { from: 0, to: this.view.state.doc.length, insert: text } });
   }
 
-  insert(text: string): void {
-    this.view.dispatch(this.view.state.replaceSelection(text));
+  /** A name, as it has to be written. */
+  insert(name: string): void {
+    this.view.dispatch(this.view.state.replaceSelection(identifier(name, this.type)));
     this.focus();
   }
 
@@ -93,7 +96,7 @@ export class Editor {
   fix(sqlText: string, base: number, position: number, word: string): void {
     const at = Math.max(0, Math.min(this.view.state.doc.length, base + fromBytes(sqlText, position)));
     const old = this.view.state.wordAt(at);
-    if (old) this.view.dispatch({ changes: { from: old.from, to: old.to, insert: word } });
+    if (old) this.view.dispatch({ changes: { from: old.from, to: old.to, insert: identifier(word, this.type) } });
     this.focus();
   }
 
@@ -102,16 +105,18 @@ export class Editor {
   }
 
   source(type: string, tables: TableInfo[]): void {
+    this.type = type;
+    const option = (label: string, detail: string): Completion => ({ label, detail, type: "property", apply: identifier(label, type) });
     const schema: Record<string, SQLNamespace> = {};
     for (const table of tables)
-      schema[table.name] = (table.columns ?? []).map((c) => ({ label: c.name, detail: c.nativeType ?? undefined, type: "property" }));
+      schema[table.name] = { self: { label: table.name, type: "type", apply: identifier(table.name, type) }, children: (table.columns ?? []).map((c) => option(c.name, c.nativeType ?? "")) };
     const language = sql({ dialect: DIALECTS[type] ?? PostgreSQL, schema, upperCaseKeywords: true });
     const columns: CompletionSource = (context) => {
       const word = context.matchBefore(/[\w\u0080-\uffff]+/);
-      if (!word || word.from === word.to) return null;
+      if (!word || word.from === word.to || context.matchBefore(/\b(from|join)\s+\S*$/i)) return null; // tables stand there
       const seen = new Map<string, string>();
       for (const table of tables) for (const c of table.columns ?? []) seen.set(c.name, `${table.name} · ${c.nativeType ?? ""}`);
-      return { from: word.from, options: [...seen].slice(0, 2000).map(([label, detail]) => ({ label, detail, type: "property" })) };
+      return { from: word.from, options: [...seen].slice(0, 2000).map(([label, detail]) => option(label, detail)) };
     };
     this.view.dispatch({ effects: this.language.reconfigure([language, language.language.data.of({ autocomplete: columns })]) });
   }

@@ -85,8 +85,7 @@ export class Workbench {
   }
 
   private drawChart(): void {
-    const box = this.output.getBoundingClientRect();
-    fill(this.output, chart(this.grid.columns, this.grid.rows, Math.max(320, box.width - 24), Math.max(240, box.height - 16)));
+    fill(this.output, chart(this.grid.columns, this.grid.rows));
   }
 
   /* -- running -- */

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { chartColumns, scale } from "../src/chart.ts";
 import { bytes, cellText, csv, fromBytes, json, keys, Nested, visible } from "../src/format.ts";
 import { messages } from "../src/i18n.ts";
+import { identifier } from "../src/names.ts";
 import { RowReader, type Column } from "../src/stream.ts";
 
 function read(chunks: string[]) {
@@ -87,6 +88,18 @@ test("a file has every column and digit, in the order they stand in", () => {
   const text = json(["b", "a", "b", "1", "b_2"], [[new Nested("[9007199254740993]"), -0, "x", null, '"']]);
   assert.equal(text, '[\n {"b": [9007199254740993], "a": -0, "b_3": "x", "1": null, "b_2": "\\""}\n]\n');
   assert.deepEqual(keys(["a", "a", "a", "a_2"]), ["a", "a_3", "a_4", "a_2"]);
+});
+
+test("a name is quoted where it has to be, as the source wants it", () => {
+  for (const plain of ["id", "order_id", "_x1", "名称"]) for (const type of ["postgresql", "mysql", "sqlite", "duckdb"]) assert.equal(identifier(plain, type), plain);
+  assert.equal(identifier("Name", "postgresql"), '"Name"');
+  assert.equal(identifier("Name", "mysql"), "Name");
+  assert.equal(identifier("order", "mariadb"), "`order`");
+  assert.equal(identifier("Order", "sqlite"), '"Order"');
+  assert.equal(identifier("1a", "sqlite"), '"1a"');
+  assert.equal(identifier('a "b`', "duckdb"), '"a ""b`"');
+  assert.equal(identifier('a "b`', "mysql"), '`a "b```');
+  assert.equal(identifier("", "postgresql"), '""');
 });
 
 test("lists and objects are indented, and nothing else is done to them", () => {

@@ -26,7 +26,11 @@ def gw():
             COMMENT ON TABLE orders IS 'What was sold';
             INSERT INTO orders SELECT i, (ARRAY['north','south','east','west'])[1 + i % 4], i * 1.25, now()
                 FROM generate_series(1, 1000) AS s(i);
-            GRANT SELECT ON orders TO api;""")
+            CREATE TABLE "Mixed Case"("Col A" int, "order" text, "Zwei" int);
+            INSERT INTO "Mixed Case" VALUES (7, 'x', 2);
+            CREATE TABLE "<img src=x onerror=window.hit=1>"("<img src=x onerror=window.hit=1>" int);
+            COMMENT ON TABLE "<img src=x onerror=window.hit=1>" IS '<img src=x onerror=window.hit=1>';
+            GRANT SELECT ON ALL TABLES IN SCHEMA public TO api;""")
         shared["g"] = Gateway(
             {"auth": {"mode": "token", "jwtSecret": SECRET}},
             sources=[pg.source("warehouse", maxPoolSize=4) | {"description": "Orders and customers"},
@@ -158,6 +162,34 @@ def the_editor_completes_from_the_schema():
         t.page.keyboard.press("Control+Enter")
         t.wait_idle()
         check(t.page.locator(".status").inner_text().startswith("1,000 rows"), "rows")
+
+
+@case
+def names_are_quoted_where_they_must_be():
+    with tab(gw(), token("ada")) as t:
+        t.sign_in()
+        t.choose("warehouse")
+        t.write("SELECT ")
+        t.page.locator(".tables summary", has_text="Mixed Case").click()
+        t.page.locator(".tables .column", has_text="order").first.click()
+        t.page.keyboard.type(", Zwe", delay=20)
+        t.page.locator(".cm-tooltip-autocomplete li", has_text="Zwei").first.wait_for()
+        t.page.wait_for_timeout(200)
+        t.page.keyboard.press("Enter")
+        t.page.keyboard.type(" FROM Mix", delay=20)
+        t.page.locator(".cm-tooltip-autocomplete li", has_text="Mixed Case").first.wait_for()
+        t.page.wait_for_timeout(200)
+        t.page.keyboard.press("Enter")
+        eq('SELECT "order", "Zwei" FROM "Mixed Case"', t.page.locator(".cm-content").inner_text().strip())
+        t.page.keyboard.press("Control+Enter")
+        t.wait_idle()
+        eq([["x", "2"]], t.cells())
+        t.run('SELECT Zwie FROM "Mixed Case"')
+        t.page.locator(".explain p button", has_text="Zwei").click()
+        t.page.keyboard.press("Control+Enter")
+        t.wait_idle()
+        eq([["2"]], t.cells())
+        t.shot("quoted")
 
 
 @case
@@ -504,10 +536,15 @@ def what_sources_and_people_write_stays_text():
         t.page.locator(".row [role=gridcell]").first.dblclick()
         eq(HOSTILE, t.page.locator("dialog pre").inner_text())
         t.page.keyboard.press("Escape")
-        t.run(f"SELECT 1 AS x FROM \"{HOSTILE}\"")
+        t.run(f"SELECT 1 AS x FROM \"{HOSTILE} too\"")
         t.page.locator(".explain", has_text="onerror").or_(t.page.locator(".explain b")).first.wait_for()
-        t.run(f"SELECT x AS \"{HOSTILE}\" FROM (VALUES ('{HOSTILE}', 1)) AS v(x, y)")
+        t.run(f"SELECT x AS \"{HOSTILE}\", y FROM (VALUES ('{HOSTILE}', 1)) AS v(x, y)")
         t.page.get_by_role("button", name="Chart").click()
+        t.page.locator(".chart text", has_text="<img").first.wait_for()
+        t.page.locator(".tables summary", has_text="onerror").click()
+        t.page.locator(".tables .column", has_text="onerror").click()
+        t.page.keyboard.type(" onerr", delay=20)
+        t.page.locator(".cm-tooltip-autocomplete li", has_text="<img").first.wait_for()
         for name in ("Live queries", "History"):
             t.page.get_by_role("tab", name=name).click()
             t.page.wait_for_timeout(300)
@@ -547,6 +584,14 @@ def languages_themes_and_widths():
             box = t.page.locator(".grid").bounding_box()
             check(box["height"] > 150 and box["width"] > 300, "the result has room", box)
             t.shot(f"width-{width}")
+            t.page.get_by_role("button", name="Chart").click()
+            box = t.page.locator(".chart").bounding_box()
+            check(box["height"] > 170 and box["width"] > 300, "the chart has room", box)
+            t.shot(f"chart-{width}")
+            t.open("/docs")
+            t.page.locator("#query summary").click()
+            check(t.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), f"no sideways scrolling at {width}")
+            t.shot(f"docs-{width}")
 
 
 @case
@@ -602,6 +647,10 @@ def no_serious_finding_of_axe():
             t.page.locator(".tables summary", has_text="orders").click()
             t.run("SELECT *, NULL AS nothing, '[1]'::jsonb AS nested FROM orders ORDER BY id")
             look("result")
+            t.page.get_by_role("button", name="Chart").click()
+            t.page.locator(".chart").wait_for()
+            look("chart")
+            t.page.get_by_role("button", name="Result").click()
             t.page.locator(".row [role=gridcell]").first.dblclick()
             look("a value")
             t.page.keyboard.press("Escape")
@@ -611,6 +660,8 @@ def no_serious_finding_of_axe():
                 t.page.get_by_role("tab", name=name).click()
                 t.page.wait_for_timeout(200)
                 look(name)
+            t.page.set_viewport_size({"width": 400, "height": 800})
+            look("narrow")
             t.open("/docs")
             t.page.locator("#query summary").click()
             look("docs")
