@@ -25,7 +25,7 @@
 #include "nexus/option.h"
 #include "nexus/value.h"
 
-#define NX_DRIVER_ABI 1u
+#define NX_DRIVER_ABI 2u
 
 enum nx_cap {
 	NX_CAP_STREAM = 1u << 0,     /* memory does not grow with the result */
@@ -163,6 +163,12 @@ struct nx_driver {
 	enum nx_code (*keys)(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
 			     struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
 			     struct nx_error *err);
+
+	/* Functions that only read, by the word of the source's own catalog: name. A name counts when every function
+	 * of that name is stable or immutable, belongs to a superuser, runs with the caller's rights, and is compiled
+	 * code or part of an extension. Lower-case ASCII names. May be NULL: the source cannot tell. */
+	enum nx_code (*functions)(struct nx_conn *c, const struct nx_query *limits, struct nx_stream **ret,
+				  enum nx_conn_state *ret_state, struct nx_error *err);
 
 	/* What this account could write; may be NULL without NX_CAP_GRANTS. */
 	enum nx_code (*probe)(struct nx_conn *c, int64_t deadline, struct nx_grants *ret,

@@ -35,6 +35,14 @@ static inline bool nx_str_eq(struct nx_str a, struct nx_str b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* < 0, 0, > 0: by bytes, the shorter first. */
+static inline int nx_str_cmp(struct nx_str a, struct nx_str b)
+{
+	size_t n = a.len < b.len ? a.len : b.len;
+	int d = n ? memcmp(a.ptr, b.ptr, n) : 0;
+	return d ? d : (a.len > b.len) - (a.len < b.len);
+}
+
 static inline bool nx_str_is(struct nx_str a, const char *cstr)
 {
 	return nx_str_eq(a, nx_str(cstr));

@@ -46,9 +46,10 @@ const struct nx_option nx_options_common[] = {
 	  "application_name (PostgreSQL), or by a comment behind the statement." },
 	{ "allowMetadataStatements", NX_OPT_BOOL, NX_OPTF_POOL, "false", 0, 0, NULL,
 	  "Lets SHOW, DESCRIBE, EXPLAIN, VALUES and TABLE pass where they only read." },
-	{ "functions", NX_OPT_ENUM, NX_OPTF_POOL, "deny-list", 0, 0, "deny-list|built-in",
-	  "Which functions a query may call: all but the known harmful ones, or only known "
-	  "harmless ones." },
+	{ "functions", NX_OPT_ENUM, NX_OPTF_POOL, "deny-list", 0, 0, "deny-list|built-in|catalog",
+	  "Which functions a query may call: all but the known harmful ones; only known harmless "
+	  "ones; or (PostgreSQL) these and what the server's own catalog says only reads, as most "
+	  "functions of extensions do." },
 	{ "allowFunctions", NX_OPT_STRING, NX_OPTF_POOL, NULL, 0, 0, NULL,
 	  "Functions allowed in addition, separated by commas; schema.name counts for that schema "
 	  "only." },

@@ -61,7 +61,8 @@ struct nx_data_source {
 	struct nx_source_limits limits;
 	enum nx_trace_context trace_context; /* option traceContext */
 	bool allow_metadata;  /* option allowMetadataStatements */
-	bool only_builtin_functions;            /* option functions */
+	bool only_builtin_functions;            /* option functions: not deny-list */
+	bool catalog_functions;                 /* ... catalog: and those that the source vouches for */
 	const char *allow_functions, *deny_functions; /* comma lists, lower case not yet; may be NULL */
 	uint32_t version;     /* of the config, from 1 */
 	enum nx_source_status status;

@@ -13,7 +13,7 @@ struct schema {
 	struct nx_db_limits limits;
 	struct nx_arena *arena; /* texts */
 	size_t arrays; /* bytes of the three arrays */
-	uint32_t cap_tables, cap_columns, cap_keys;
+	uint32_t cap_tables, cap_columns, cap_keys, cap_functions;
 };
 
 static struct schema *of(struct nx_dbschema *s)
@@ -50,6 +50,7 @@ void nx_dbschema_unref(struct nx_dbschema *s)
 	free(s->tables);
 	free(s->columns);
 	free(s->keys);
+	free(s->functions);
 	free(s);
 }
 
@@ -157,19 +158,25 @@ bool nx_dbschema_add_key(struct nx_dbschema *pub, const struct nx_db_key *t)
 	return true;
 }
 
-/* ---- order ---- */
-
-static int by_bytes(struct nx_str a, struct nx_str b)
+bool nx_dbschema_add_function(struct nx_dbschema *pub, struct nx_str name)
 {
-	size_t n = a.len < b.len ? a.len : b.len;
-	int d = n ? memcmp(a.ptr, b.ptr, n) : 0;
-	return d ? d : (a.len > b.len) - (a.len < b.len);
+	struct schema *s = of(pub);
+	if (!room(s, &pub->functions, pub->nfunctions, &s->cap_functions, sizeof(name),
+		  s->limits.columns))
+		return full(pub);
+	struct nx_str c = nx_arena_str(s->arena, name);
+	if (!c.ptr)
+		return full(pub);
+	pub->functions[pub->nfunctions++] = c;
+	return true;
 }
+
+/* ---- order ---- */
 
 static int by_names(struct nx_str s1, struct nx_str n1, struct nx_str s2, struct nx_str n2)
 {
-	int d = by_bytes(s1, s2);
-	return d ? d : by_bytes(n1, n2);
+	int d = nx_str_cmp(s1, s2);
+	return d ? d : nx_str_cmp(n1, n2);
 }
 
 static int cmp_tables(const void *x, const void *y)
@@ -189,7 +196,7 @@ static int cmp_columns(const void *x, const void *y)
 	int d = by_number(a->table, b->table);
 	if (!d)
 		d = by_number(a->position, b->position);
-	return d ? d : by_bytes(a->name, b->name);
+	return d ? d : nx_str_cmp(a->name, b->name);
 }
 
 static int cmp_keys(const void *x, const void *y)
@@ -199,7 +206,7 @@ static int cmp_keys(const void *x, const void *y)
 	if (!d)
 		d = by_number(a->kind, b->kind);
 	if (!d)
-		d = by_bytes(a->name, b->name);
+		d = nx_str_cmp(a->name, b->name);
 	return d ? d : by_number(a->position, b->position);
 }
 
@@ -256,12 +263,19 @@ static void link_keys(struct nx_dbschema *s)
 	}
 }
 
+static int cmp_names(const void *a, const void *b)
+{
+	return nx_str_cmp(*(const struct nx_str *)a, *(const struct nx_str *)b);
+}
+
 void nx_dbschema_finish(struct nx_dbschema *s)
 {
 	if (s->ntables)
 		qsort(s->tables, s->ntables, sizeof(*s->tables), cmp_tables);
 	link_columns(s);
 	link_keys(s);
+	if (s->nfunctions)
+		qsort(s->functions, s->nfunctions, sizeof(*s->functions), cmp_names);
 }
 
 /* ---- reading ---- */

@@ -48,7 +48,8 @@ struct nx_dbschema {
 	struct nx_db_table *tables; /* ordered by schema, name */
 	struct nx_db_column *columns;
 	struct nx_db_key *keys;
-	uint32_t ntables, ncolumns, nkeys;
+	struct nx_str *functions; /* that only read, by the source's word; ordered by bytes */
+	uint32_t ntables, ncolumns, nkeys, nfunctions;
 	bool truncated;  /* something was left out */
 	bool keys_known; /* the driver told the keys */
 	int64_t asked_at, loaded_at; /* nx_now(), set by the owner: before the first row, after the last */
@@ -65,6 +66,7 @@ size_t nx_dbschema_bytes(const struct nx_dbschema *s);
 NX_NODISCARD bool nx_dbschema_add_table(struct nx_dbschema *s, const struct nx_db_table *t);
 NX_NODISCARD bool nx_dbschema_add_column(struct nx_dbschema *s, const struct nx_db_column *c);
 NX_NODISCARD bool nx_dbschema_add_key(struct nx_dbschema *s, const struct nx_db_key *k);
+NX_NODISCARD bool nx_dbschema_add_function(struct nx_dbschema *s, struct nx_str name);
 /* Sorts and links; rows of tables that are not there go. */
 void nx_dbschema_finish(struct nx_dbschema *s);
 

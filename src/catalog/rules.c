@@ -273,6 +273,11 @@ void nx_rules_check(const struct nx_config *c, const struct nx_options *o, struc
 	    strcmp(nx_opt_str(o, "traceContext", "none"), "applicationName") == 0)
 		nx_rules_add(r, NX_E_CONFIG_INVALID, "KEY-VALUE", "config.traceContext",
 			     "Sources of type %s have no application name to set.", c->type->name);
+	if (d && !d->functions && strcmp(nx_opt_str(o, "functions", ""), "catalog") == 0)
+		nx_rules_add(r, NX_E_CONFIG_INVALID, "KEY-VALUE", "config.functions",
+			     "The catalog of sources of type %s does not tell which functions only "
+			     "read.",
+			     c->type->name);
 	const char *auth = nx_opt_str(o, "authentication.type", NULL);
 	for (size_t i = 0; auth && i < NX_COUNTOF(auth_needs); i++)
 		if (strcmp(auth, auth_needs[i].type) == 0)

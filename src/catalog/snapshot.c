@@ -109,6 +109,7 @@ struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 	struct nx_snapshot *s = calloc(1, sizeof(*s));
 	if (!s)
 		return NULL;
+	const char *functions = nx_opt_str(body->options, "functions", "deny-list");
 	atomic_init(&s->refs, 1);
 	atomic_init(&s->replaced, false);
 	atomic_fetch_add_explicit(&body->refs, 1, memory_order_relaxed);
@@ -121,8 +122,8 @@ struct nx_snapshot *nx_snapshot_new(struct nx_body *body, const char *id,
 		.limits = limits_of(body->options),
 		.trace_context = trace_context(body->options),
 		.allow_metadata = nx_opt_bool(body->options, "allowMetadataStatements", false),
-		.only_builtin_functions =
-			strcmp(nx_opt_str(body->options, "functions", ""), "built-in") == 0,
+		.only_builtin_functions = strcmp(functions, "deny-list") != 0,
+		.catalog_functions = strcmp(functions, "catalog") == 0,
 		.allow_functions = nx_opt_str(body->options, "allowFunctions", NULL),
 		.deny_functions = nx_opt_str(body->options, "denyFunctions", NULL),
 		.account = account_of(body->options),

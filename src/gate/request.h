@@ -107,6 +107,8 @@ struct nx_request {
 	struct nx_verdict verdict;
 	uint32_t verdict_slot; /* where the cache keeps it; NX_NO_SLOT: nowhere */
 	bool quick;            /* it has been quick so far: see nx_verdicts_learn */
+	bool wants_catalog;    /* to be judged on a worker once the source's catalog is loaded */
+	uint32_t step;         /* of those before the route's end, the next one to run */
 
 	/* route */
 	struct nx_job job;

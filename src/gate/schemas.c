@@ -164,6 +164,11 @@ static bool take_key(struct nx_dbschema *s, const struct cells *c)
 	return nx_dbschema_add_key(s, &t);
 }
 
+static bool take_function(struct nx_dbschema *s, const struct cells *c)
+{
+	return nx_dbschema_add_function(s, cell(c, "name"));
+}
+
 typedef bool take_fn(struct nx_dbschema *s, const struct cells *c);
 
 /* *ret_full: the snapshot takes no more of these. */
@@ -236,7 +241,7 @@ static enum nx_code take_stream(struct load *l, struct nx_stream *st, take_fn *t
 	return c;
 }
 
-/* The three lists of a driver's catalog. */
+/* The lists of a driver's catalog. */
 static enum nx_code open_tables(struct load *l, const struct nx_query *q, struct nx_stream **ret,
 				struct nx_error *err)
 {
@@ -253,6 +258,12 @@ static enum nx_code open_keys(struct load *l, const struct nx_query *q, struct n
 			      struct nx_error *err)
 {
 	return l->source->driver->keys(l->conn, q, NX_STR(""), NX_STR(""), ret, &l->state, err);
+}
+
+static enum nx_code open_functions(struct load *l, const struct nx_query *q, struct nx_stream **ret,
+				   struct nx_error *err)
+{
+	return l->source->driver->functions(l->conn, q, ret, &l->state, err);
 }
 
 typedef enum nx_code open_fn(struct load *l, const struct nx_query *q, struct nx_stream **ret,
@@ -315,6 +326,8 @@ static enum nx_code load_all(struct load *l)
 			nx_log(NX_LOG_WARN, "schema", "keys of " NX_STR_FMT ": %s: %s",
 			       NX_STR_ARG(l->source->name), nx_code_name(k), why.message);
 	}
+	if (!c && d->functions && l->source->catalog_functions)
+		c = load_list(l, open_functions, take_function, most->columns, &l->err);
 	nx_dbschema_finish(l->schema);
 	l->schema->loaded_at = nx_now();
 	l->schema->loaded_wall = nx_wall_us();

@@ -17,11 +17,13 @@
 #include "gate/api/api.h"
 #include "gate/console.h"
 #include "gate/guard.h"
+#include "gate/schemas.h"
 #include "gate/trace.h"
 
 /* Bodies up to this are parsed and judged on the loop: some microseconds. A source that is not saved is built
  * and looked at first, which may take as long as Vault and its server like: never there. */
 #define LOOP_BODY ((size_t)16 * 1024)
+#define CATALOG_WAIT (10 * NX_SEC) /* for a source's own list of functions */
 
 enum step_place { ON_LOOP, ON_WORKER };
 
@@ -246,7 +248,7 @@ static bool gate_policy(struct nx_request *r, struct nx_gate_policy *ret)
 static bool cacheable(const struct nx_request *r)
 {
 	return r->route->body != NX_BODY_VALIDATE && !r->source->allow_functions &&
-	       !r->source->deny_functions;
+	       !r->source->deny_functions && !r->source->catalog_functions;
 }
 
 static uint32_t policy_key(const struct nx_data_source *s)
@@ -255,28 +257,57 @@ static uint32_t policy_key(const struct nx_data_source *s)
 	       (s->only_builtin_functions ? 4u : 0u);
 }
 
+/* The schema cache has the functions that the source vouches for. On the loop nobody waits for them: the load is
+ * begun, and the request goes on from here on a worker. until: nx_now(); 0: does not wait. */
+static enum nx_code source_functions(struct nx_request *r, int64_t until,
+				     struct nx_schema_view *ret)
+{
+	enum nx_code c = nx_schemas_get(r->gw->schemas, r, NX_SCHEMA_USE, until, ret, &r->err);
+	if (c != NX_E_NOT_FOUND)
+		return c;
+	if (until == 0 && !r->wants_catalog) {
+		r->wants_catalog = true;
+		return c;
+	}
+	return nx_fail(&r->err, NX_E_SOURCE_BUSY, "The source's catalog was not read in time.");
+}
+
 #ifdef NX_TEST_WITHOUT_LAYER_A
 /* A build for one purpose: to record what the layers behind this one stop (tests/layers.py). */
-static enum nx_code judge(struct nx_request *r, const char *placeholder)
+static enum nx_code judge(struct nx_request *r, int64_t until)
 {
-	(void)placeholder;
+	(void)until;
 	r->verdict = (struct nx_verdict){ .sql = nx_arena_str(r->arena, r->args.sql) };
 	return r->verdict.sql.ptr ? NX_OK : nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
 }
 #else
-static enum nx_code judge(struct nx_request *r, const char *placeholder)
+static enum nx_code judge(struct nx_request *r, int64_t until)
 {
+	const struct nx_data_source *s = r->source;
+	const char *placeholder = s->driver ? s->driver->placeholder : "?";
 	struct nx_gate_policy p;
+	struct nx_schema_view view = { .schema = NULL };
+	enum nx_code c = NX_OK;
 	if (!gate_policy(r, &p))
 		return nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
-	return nx_gate_check(r->source->type->dialect, &p, placeholder, r->args.sql, r->arena,
-			     &r->verdict, &r->err);
+	if (s->catalog_functions && s->driver && s->driver->functions)
+		c = source_functions(r, until, &view);
+	if (c)
+		return c;
+	if (view.schema) {
+		p.known = view.schema->functions;
+		p.nknown = view.schema->nfunctions;
+	}
+	c = nx_gate_check(s->type->dialect, &p, placeholder, r->args.sql, r->arena, &r->verdict,
+			  &r->err);
+	nx_dbschema_unref(view.schema);
+	return c;
 }
 #endif
 
 enum nx_code nx_step_judge(struct nx_request *r)
 {
-	return judge(r, r->source->driver ? r->source->driver->placeholder : "?");
+	return judge(r, nx_now() + CATALOG_WAIT);
 }
 
 enum nx_code nx_step_validate(struct nx_request *r)
@@ -293,7 +324,7 @@ enum nx_code nx_step_validate(struct nx_request *r)
 		      nx_verdicts_get(r->gw->verdicts, d, policy, placeholder, r->args.sql,
 				      r->arena, &r->verdict, &r->verdict_slot, &r->quick);
 	if (!cached) {
-		c = judge(r, placeholder);
+		c = judge(r, 0);
 		if (!c && cacheable(r))
 			nx_verdicts_put(r->gw->verdicts, d, policy, placeholder, r->args.sql,
 					&r->verdict);
@@ -619,10 +650,22 @@ static void finish(struct nx_request *r, enum nx_code c)
 
 /* ---- the loop's side ---- */
 
+static void run_work(struct nx_job *j);
+
+static enum nx_code lend_to_worker(struct nx_request *r)
+{
+	r->job.deadline = r->started + 120 * NX_SEC;
+	r->job.queue_deadline = NX_NEVER;
+	return lend(r, run_work, NULL);
+}
+
+/* NX_OK: the request belongs to a worker now, see lend(). */
 static enum nx_code prepare(struct nx_request *r)
 {
-	for (uint32_t i = 0; i < NX_COUNTOF(before_route); i++) {
-		enum nx_code c = before_route[i].run(r);
+	for (; r->step < NX_COUNTOF(before_route); r->step++) {
+		enum nx_code c = before_route[r->step].run(r);
+		if (c == NX_E_NOT_FOUND && r->wants_catalog) /* the step is taken again there */
+			return lend_to_worker(r);
 		if (c)
 			return c;
 	}
@@ -635,6 +678,18 @@ static enum nx_code wait_for_keys(struct nx_request *r)
 	nx_job_stalled(&r->job);
 	nx_auth_wait(r->gw->auth, nx_now() + 8 * NX_SEC);
 	return step_authenticate(r);
+}
+
+/* The functions of the source's own catalog are being loaded: wait likewise. A load that fails is the end. */
+static enum nx_code wait_for_catalog(struct nx_request *r)
+{
+	struct nx_schema_view view;
+	enum nx_code c = source_functions(r, nx_now() + CATALOG_WAIT, &view);
+	if (c)
+		return c;
+	nx_dbschema_unref(view.schema);
+	nx_error_clear(&r->err);
+	return NX_OK;
 }
 
 /* A worker without a connection: what is too long for the loop. */
@@ -653,6 +708,8 @@ static void run_work(struct nx_job *j)
 	}
 	if (!c && r->route->entrance && !r->mcp)
 		c = r->route->entrance->pick(r);
+	if (!c && r->wants_catalog)
+		c = wait_for_catalog(r);
 	if (c) {
 		/* answered below */
 	} else if (r->route->kind == NX_ROUTE_QUERY) {
@@ -716,11 +773,9 @@ static enum nx_http_take handle(struct nx_http_exchange *x, void *ctx)
 		if (!c)
 			return NX_HTTP_LENT;
 	} else if (!c) {
-		r->job.deadline = r->started + 120 * NX_SEC;
-		r->job.queue_deadline = NX_NEVER;
 		if (r->route->kind != NX_ROUTE_QUERY)
 			r->job.id[0] = '\0'; /* not a query: not listed */
-		c = lend(r, run_work, NULL);
+		c = lend_to_worker(r);
 		if (!c)
 			return NX_HTTP_LENT;
 	}

@@ -52,6 +52,22 @@ static bool in_list(const struct nx_str *list, uint32_t n, const struct call *c)
 	return nx_policy_named(list, n, c->full, c->name);
 }
 
+static bool is_known(const struct nx_gate_policy *p, struct nx_str name)
+{
+	uint32_t low = 0, high = p->nknown;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		int d = nx_str_cmp(p->known[mid], name);
+		if (d == 0)
+			return true;
+		if (d < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return false;
+}
+
 /* Functions that read files: allowed with table_paths, when the first argument is a plain path or a
  * list of them and no named argument makes more of it. */
 static bool is_file_function(const struct nx_walk *w, const struct call *c)
@@ -155,7 +171,8 @@ enum nx_code nx_walk_call(struct nx_walk *w, uint32_t first, uint32_t last, bool
 		 nx_policy_function(w->dialect, (struct nx_str){ "", 0 }, c.full) != NX_FN_UNKNOWN);
 	if (!builtin && is_call_syntax(w, first))
 		return NX_OK;
-	if (p->functions == NX_FUNCTIONS_BUILTIN && !builtin)
+	if (p->functions == NX_FUNCTIONS_BUILTIN && !builtin &&
+	    !(!c.cased && c.ascii && is_known(p, c.name)))
 		return nx_walk_fail(w, first, bad,
 				    NX_STR_FMT "() is not a known built-in function; an "
 					       "administrator can allow it for this data source.",

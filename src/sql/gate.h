@@ -13,7 +13,7 @@
 
 enum nx_function_policy {
 	NX_FUNCTIONS_DENY_LIST, /* refuse what is known to be harmful (default) */
-	NX_FUNCTIONS_BUILTIN, /* allow only what is known to be harmless */
+	NX_FUNCTIONS_BUILTIN, /* allow only what is known to be harmless, or in `known` */
 };
 
 struct nx_gate_policy {
@@ -24,6 +24,10 @@ struct nx_gate_policy {
 	uint32_t nallow;
 	const struct nx_str *deny; /* refused in addition; wins over allow */
 	uint32_t ndeny;
+	/* NX_FUNCTIONS_BUILTIN: plain lower-case names that the source itself calls harmless, ordered by bytes; what
+	 * is known to be harmful stays refused */
+	const struct nx_str *known;
+	uint32_t nknown;
 	bool one_opinion; /* PostgreSQL: leave out the second opinion of libpg_query (9 us) */
 	bool table_paths; /* FROM 'path' and read_parquet('path') may pass (file sources) */
 	uint32_t max_bytes; /* 0: 102400 [QV-009] */

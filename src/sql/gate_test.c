@@ -154,6 +154,41 @@ NX_TEST(policy_lists)
 	}
 }
 
+/* What the source's own catalog vouches for counts where only harmless functions may be called, and nowhere else. */
+NX_TEST(known_functions)
+{
+	static const struct nx_str known[] = { NX_STR_INIT("dblink"), NX_STR_INIT("pg_sleep"),
+					       NX_STR_INIT("shout"), NX_STR_INIT("st_area") };
+	struct nx_gate_policy p = { .functions = NX_FUNCTIONS_BUILTIN,
+				    .known = known,
+				    .nknown = 4 };
+	static const struct {
+		const char *sql;
+		enum nx_code code;
+	} cases[] = {
+		{ "SELECT st_area(g) FROM t", NX_OK },
+		{ "SELECT public.ST_Area(g) FROM t", NX_OK },
+		{ "SELECT \"st_area\"(g) FROM t", NX_OK },
+		{ "SELECT * FROM shout(1)", NX_OK },
+		{ "SELECT \"ST_Area\"(g) FROM t", NX_E_RO_FUNCTION },
+		{ "SELECT st_are(g) FROM t", NX_E_RO_FUNCTION },
+		{ "SELECT st_areas(g) FROM t", NX_E_RO_FUNCTION },
+		{ "SELECT a(1), shout(2)", NX_E_RO_FUNCTION },
+		{ "SELECT zz(1)", NX_E_RO_FUNCTION },
+		{ "SELECT pg_sleep(1)", NX_E_RO_FUNCTION },
+		{ "SELECT * FROM dblink('', '') AS x(y int)", NX_E_RO_FUNCTION },
+	};
+	for (size_t i = 0; i < NX_COUNTOF(cases); i++) {
+		struct checked c = check(NX_D_POSTGRESQL, &p, cases[i].sql);
+		if (c.rc != cases[i].code)
+			nx_test_fail(__FILE__, __LINE__, "%s: %s", cases[i].sql,
+				     nx_code_name(c.rc));
+		if (!c.rc)
+			NX_CHECK(!c.v.pure);
+		nx_arena_free(c.a);
+	}
+}
+
 NX_TEST(messages_say_where_and_what)
 {
 	struct checked c = check(NX_D_POSTGRESQL, NULL, "SELECT a，b FROM t");

@@ -85,9 +85,35 @@ static const struct nx_str keys_sql = NX_STR_INIT(
 	" OR pg_catalog.has_any_column_privilege(k.oid, 'SELECT'))"
 	" ORDER BY 1, 2, 4, 3, 5");
 
+/* Stable functions cannot write: the server runs their statements read-only. That they call nothing else that
+ * acts is the word of whoever made them, so only superusers' count, and only what is compiled or came with an
+ * extension. Names: as include/nexus/driver.h says. */
+static const struct nx_str functions_sql = NX_STR_INIT(
+	"SELECT p.proname AS name FROM pg_catalog.pg_proc p"
+	" JOIN pg_catalog.pg_roles r ON r.oid = p.proowner"
+	" JOIN pg_catalog.pg_language l ON l.oid = p.prolang"
+	" WHERE p.proname ~ '^[a-z_][a-z0-9_]*$'"
+	" GROUP BY p.proname HAVING pg_catalog.bool_and(p.provolatile IN ('i','s')"
+	" AND r.rolsuper AND NOT p.prosecdef AND (l.lanname IN ('internal','c')"
+	" OR EXISTS (SELECT 1 FROM pg_catalog.pg_depend d"
+	" WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid"
+	" AND d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'e')))"
+	" ORDER BY 1");
+
 static struct nx_value text_or_null(struct nx_str s)
 {
 	return (struct nx_value){ s.len ? NX_V_STRING : NX_V_NULL, s };
+}
+
+enum nx_code pg_functions(struct nx_conn *c, const struct nx_query *limits, struct nx_stream **ret,
+			  enum nx_conn_state *ret_state, struct nx_error *err)
+{
+	struct nx_query q = *limits;
+	q.sql = functions_sql;
+	q.params = NULL;
+	q.nparams = 0;
+	q.pure = true;
+	return pg_query(c, &q, ret, ret_state, err);
 }
 
 enum nx_code pg_tables(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,

@@ -293,6 +293,8 @@ enum nx_code pg_tables(struct nx_conn *c, const struct nx_query *limits, struct 
 enum nx_code pg_columns(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
 			struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
 			struct nx_error *err);
+enum nx_code pg_functions(struct nx_conn *c, const struct nx_query *limits, struct nx_stream **ret,
+			  enum nx_conn_state *ret_state, struct nx_error *err);
 enum nx_code pg_keys(struct nx_conn *c, const struct nx_query *limits, struct nx_str schema,
 			struct nx_str table, struct nx_stream **ret, enum nx_conn_state *ret_state,
 			struct nx_error *err);

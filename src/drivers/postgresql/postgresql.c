@@ -59,6 +59,7 @@ const struct nx_driver nx_driver_postgresql = {
 	.tables = pg_tables,
 	.columns = pg_columns,
 	.keys = pg_keys,
+	.functions = pg_functions,
 	.probe = pg_probe,
 	.cancel = pg_cancel,
 };
