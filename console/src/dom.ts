@@ -22,6 +22,24 @@ export function add(e: Node, ...children: Child[]): void {
     if (c !== null && c !== undefined && c !== false) e.appendChild(typeof c === "object" ? c : document.createTextNode(String(c)));
 }
 
+/** Whether the text is in the clipboard now. Its interface is there on https and localhost only; the old way works on. */
+export async function copy(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const held = document.activeElement as HTMLElement | null;
+    const area = h("textarea", { class: "unseen", "aria-hidden": "true" });
+    area.value = text;
+    (document.querySelector("dialog[open]") ?? document.body).append(area); // beside a dialog nothing can be selected
+    area.select();
+    const done = document.execCommand("copy");
+    area.remove();
+    held?.focus();
+    return done;
+  }
+}
+
 export function fill(e: Element, ...children: Child[]): void {
   e.replaceChildren();
   add(e, ...children);

@@ -1,4 +1,4 @@
-import { h, fill } from "./dom.ts";
+import { copy, fill, h } from "./dom.ts";
 import { cellText, Nested, visible } from "./format.ts";
 import type { Column } from "./stream.ts";
 
@@ -222,8 +222,9 @@ export class Grid {
       End: () => (e.ctrlKey ? this.go(this.rows.length - 1, column) : this.go(row, this.columns.length - 1)),
       Enter: () => this.onOpen(row, column),
     };
-    if ((e.ctrlKey || e.metaKey) && e.key === "c" && this.rows.length) {
-      void navigator.clipboard?.writeText(cellText(this.rows[row]?.[column]));
+    if ((e.ctrlKey || e.metaKey) && !e.shiftKey && e.key.toLowerCase() === "c" && this.rows.length) {
+      e.preventDefault();
+      void copy(cellText(this.rows[row]?.[column]));
       return;
     }
     const move = moves[e.key];

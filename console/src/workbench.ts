@@ -1,7 +1,7 @@
 import { ApiError, call, run, type Judgement, type Source, type TableInfo } from "./api.ts";
 import { failureOf, save } from "./app.ts";
 import { chart } from "./chart.ts";
-import { add, fill, h } from "./dom.ts";
+import { add, copy, fill, h } from "./dom.ts";
 import { Editor } from "./editor.ts";
 import { bytes, cellText, csv, json, Nested } from "./format.ts";
 import { Grid } from "./grid.ts";
@@ -78,7 +78,7 @@ export class Workbench {
       { class: "actions" },
       doing(t("result"), () => fill(this.output, this.grid.element)),
       doing(t("chart"), () => this.drawChart()),
-      doing(t("copyAll"), () => void navigator.clipboard?.writeText(text(csv))),
+      doing(t("copyAll"), async () => fill(this.status, (await copy(text(csv))) ? t("copied") : t("notCopied"))),
       doing(t("csv"), () => save("result.csv", "text/csv", text(csv))),
       doing(t("json"), () => save("result.json", "application/json", text(json))),
     );
@@ -205,10 +205,10 @@ export class Workbench {
   private open(row: number, column: number): void {
     const v = this.grid.rows[row]?.[column];
     const text = v instanceof Nested ? v.indented() : cellText(v);
-    const copy = h("button", { click: () => void navigator.clipboard?.writeText(text) }, t("copy"));
+    const copying = h("button", { click: () => void copy(text) }, t("copy"));
     const close = h("button", { class: "primary", click: () => dialog.close() }, t("close"));
     const title = h("h2", {}, this.grid.columns[column]?.name ?? "");
-    const dialog: HTMLDialogElement = h("dialog", { "aria-label": t("value") }, title, h("pre", { tabindex: 0 }, text), h("div", { class: "bar" }, copy, close));
+    const dialog: HTMLDialogElement = h("dialog", { "aria-label": t("value") }, title, h("pre", { tabindex: 0 }, text), h("div", { class: "bar" }, copying, close));
     dialog.addEventListener("close", () => (dialog.remove(), this.grid.element.focus()));
     document.body.append(dialog);
     dialog.showModal();

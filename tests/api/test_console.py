@@ -481,6 +481,51 @@ def live_queries_history_and_chart():
 
 
 @case
+def what_is_copied():
+    for clipboard in ("there", "missing"):  # it is missing on plain http
+        with tab(gw(), token("ada"), permissions=["clipboard-read", "clipboard-write"]) as t:
+            if clipboard == "missing":
+                t.page.add_init_script("navigator.clipboard.writeText = undefined")
+            t.sign_in()
+            t.choose("warehouse")
+            t.run("SELECT 'a,b' AS x, 9223372036854775807 AS y")
+            read = "() => navigator.clipboard.readText()"
+            t.page.get_by_role("button", name="Copy all").click()
+            t.page.locator(".status", has_text="Copied").wait_for()
+            eq('x,y\n"a,b",9223372036854775807\n', t.page.evaluate(read).replace("\r", ""))
+            t.page.locator(".grid").focus()
+            t.page.keyboard.press("End")
+            t.page.keyboard.press("Control+C")
+            eventually("the cell is copied", lambda: t.page.evaluate(read) == "9223372036854775807", t.page)
+            check(t.page.evaluate("() => document.activeElement.className === 'grid'"), "the focus stays")
+            t.page.keyboard.press("Home")
+            t.page.keyboard.press("Enter")
+            t.page.locator("dialog").get_by_role("button", name="Copy").click()
+            eventually("the value is copied", lambda: t.page.evaluate(read) == "a,b", t.page)
+            t.page.keyboard.press("Escape")
+
+
+@case
+def a_selection_runs_alone():
+    with tab(gw(), token("ada")) as t:
+        t.sign_in()
+        t.choose("warehouse")
+        t.write("SELECT 'ü 中 🦆' AS one\nSELECT 'ü' AS u, amout FROM orders")
+        t.page.keyboard.press("Control+End")
+        t.page.keyboard.press("Shift+Home")
+        t.page.keyboard.press("Control+Enter")
+        t.page.locator(".explain b", has_text="UNDEFINED_OBJECT").wait_for()
+        eq("amout", t.page.locator(".cm-lintRange-error").inner_text())
+        t.page.locator(".explain p button", has_text="amount").click()
+        t.page.locator(".cm-content", has_text="amount FROM orders").wait_for()
+        t.page.keyboard.press("Control+Home")
+        t.page.keyboard.press("Shift+End")
+        t.page.keyboard.press("Control+Enter")
+        t.wait_idle()
+        eq([["ü 中 🦆"]], t.cells())
+
+
+@case
 def by_keyboard_alone():
     with tab(gw(), token("ada")) as t:
         t.open()
