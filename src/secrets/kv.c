@@ -459,8 +459,9 @@ int64_t nx_kv_tend(void)
 	struct nx_kv_token t = { .ttl_s = 0 };
 	struct nx_error err;
 	pthread_mutex_lock(&kv.lock);
-	if (!kv.on || !kv.current || nx_now() < kv.renew_at || kv.busy) {
-		int64_t at = kv.current ? kv.renew_at : INT64_MAX;
+	/* the token is that thread's while somebody is busy */
+	if (!kv.on || kv.busy || !kv.current || nx_now() < kv.renew_at) {
+		int64_t at = kv.busy ? nx_now() + NX_SEC : kv.current ? kv.renew_at : INT64_MAX;
 		pthread_mutex_unlock(&kv.lock);
 		return at;
 	}
