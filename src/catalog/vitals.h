@@ -27,10 +27,6 @@ enum nx_source_status nx_source_next(enum nx_source_status now, enum nx_source_e
  * any more, of which the event tells, and nothing changed. */
 NX_NODISCARD enum nx_code nx_catalog_event(struct nx_catalog *c, const struct nx_data_source *was,
 					   enum nx_source_event e, struct nx_error *err);
-/* What an event makes of the source's status, kept in the store. SOURCE_CHANGED: the config is not that of `was`
- * any more, of which the event tells, and nothing changed. */
-NX_NODISCARD enum nx_code nx_catalog_event(struct nx_catalog *c, const struct nx_data_source *was,
-					   enum nx_source_event e, struct nx_error *err);
 
 #define NX_FAULTS_MAX 3u  /* in a row make an error */
 #define NX_TRIES_MAX 10u  /* probes of a source in error; then an operator is asked */

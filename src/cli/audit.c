@@ -4,10 +4,10 @@
 #include "cli/cli.h"
 #include "stats/audit.h"
 
-static const char help[] = "usage: nexus audit verify [DIR]\n"
-			   "DIR is audit/ of dataDir unless given. Says each record that was "
-			   "edited, removed or moved,\n"
-			   "by file and line; the exit status is 1 then.\n";
+const char nx_usage_audit[] = "usage: nexus audit verify [DIR]\n"
+			      "DIR is audit/ of dataDir unless given. Says each record that was "
+			      "edited, removed or moved,\n"
+			      "by file and line; the exit status is 1 then.\n";
 
 static void problem(const char *file, uint64_t line, const char *what, void *arg)
 {
@@ -45,7 +45,7 @@ static int verify(const char *dir)
 int nx_cmd_audit(struct nx_cli *cli)
 {
 	if (cli->argc < 1 || cli->argc > 2 || strcmp(cli->argv[0], "verify") != 0) {
-		fputs(help, stderr);
+		fputs(nx_usage_audit, stderr);
 		return NX_EXIT_USAGE;
 	}
 	if (cli->argc == 2)

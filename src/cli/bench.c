@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "cli/client.h"
 
-static const char help[] = "usage: nexus bench -s SOURCE [-n CLIENTS (8)] [-d SECONDS (5)] SQL\n"
-			   "options: --url URL  --key KEY\n";
+const char nx_usage_bench[] = "usage: nexus bench -s SOURCE [-n CLIENTS (8)] [-d SECONDS (5)] SQL\n"
+			      "options: --url URL  --key KEY\n";
 
 enum { MAX_CLIENTS = 1024, SAMPLES = 1 << 17 };
 
@@ -124,7 +124,7 @@ int nx_cmd_bench(struct nx_cli *cli)
 	ret = report(r, running, (double)(nx_now() - started) / 1e9);
 out:
 	if (ret == NX_EXIT_USAGE)
-		fputs(help, stderr);
+		fputs(nx_usage_bench, stderr);
 	for (int i = 0; i < made; i++) {
 		nx_client_free(r[i].client);
 		free(r[i].us);

@@ -76,6 +76,8 @@ static bool would_start(const struct nx_config *cfg, struct nx_catalog *cat)
 	const char *cert = nx_opt_str(cfg->values, "http.tls.cert", ""),
 		   *key = nx_opt_str(cfg->values, "http.tls.key", "");
 	enum nx_code c = nx_catalog_declare(cat, cfg->sources, NULL, &err);
+	if (!c)
+		c = nx_gateway_check_key_file(cfg->values, &err);
 	if (!c && (*cert || *key))
 		c = nx_http_tls_load(cert, key, &tls, &err);
 	if (!c)
@@ -86,24 +88,30 @@ static bool would_start(const struct nx_config *cfg, struct nx_catalog *cat)
 	return !c;
 }
 
+const char nx_usage_check[] =
+	"usage: nexus check [-c nexus.yaml] [--connect | --start]\n"
+	"Says what is wrong with the configuration and what each data source would do.\n"
+	"--connect logs in to each and tells what its account may write; --start asks only "
+	"whether\n"
+	"`nexus serve` would start, with its certificate, vault key and log file.\n";
+
 int nx_cmd_check(struct nx_cli *cli)
 {
 	bool connect = nx_cli_switch(cli, "--connect"), start = nx_cli_switch(cli, "--start");
 	if (cli->argc > 0) {
-		fputs("usage: nexus check [-c nexus.yaml] [--connect | --start]\n", stderr);
+		fputs(nx_usage_check, stderr);
 		return NX_EXIT_USAGE;
 	}
 	struct nx_config cfg;
 	if (!nx_cli_config(cli, &cfg))
 		return NX_EXIT_FAIL;
-	printf("configuration: ok%s%s\n", cli->config_file ? ", " : "",
-	       cli->config_file ? cli->config_file : "");
 	static const uint8_t no_key[32];
 	struct nx_store *store = NULL;
 	struct nx_catalog *cat = NULL;
 	struct nx_error err;
 	struct nx_auth_config auth = nx_gateway_auth_config(cfg.values);
 	bool ok =
+		nx_gateway_check(cfg.values, &err) == NX_OK &&
 		nx_auth_config_check(&auth, &err) == NX_OK &&
 		nx_gateway_check_traces(cfg.values, &err) == NX_OK &&
 		nx_net_policy(nx_str(nx_opt_str(cfg.values, "network.allow", "")),
@@ -111,7 +119,10 @@ int nx_cmd_check(struct nx_cli *cli)
 		nx_store_url_check(nx_opt_str(cfg.values, "store.url", ""), &err) == NX_OK &&
 		nx_store_open(":memory:", &store, &err) == NX_OK &&
 		nx_catalog_open(store, no_key, &cat, &err) == NX_OK;
-	if (!ok)
+	if (ok)
+		printf("configuration: ok%s%s\n", cli->config_file ? ", " : "",
+		       cli->config_file ? cli->config_file : "");
+	else
 		fprintf(stderr, "nexus: %s\n", err.message);
 	if (ok && start)
 		ok = would_start(&cfg, cat);

@@ -27,6 +27,10 @@ int nx_cmd_check(struct nx_cli *cli);
 int nx_cmd_vault(struct nx_cli *cli);
 int nx_cmd_bench(struct nx_cli *cli);
 
+/* What --help of a command prints. */
+extern const char nx_usage_serve[], nx_usage_query[], nx_usage_source[], nx_usage_token[], nx_usage_audit[],
+	nx_usage_check[], nx_usage_health[], nx_usage_bench[], nx_usage_vault[];
+
 /* Loads the configuration or prints why not. */
 NX_NODISCARD bool nx_cli_config(struct nx_cli *cli, struct nx_config *ret);
 

@@ -27,12 +27,17 @@ static void own_url(const struct nx_config *cfg, const char *path, char *ret, si
 		       colon ? colon : "", path);
 }
 
+const char nx_usage_health[] = "usage: nexus health [--ready] [--url URL]\n"
+			       "The status is 0 when the gateway is alive (--ready: takes "
+			       "traffic), else 1. Without --url it is\n"
+			       "asked where the configuration (-c) says that it listens.\n";
+
 int nx_cmd_health(struct nx_cli *cli)
 {
 	const char *path = nx_cli_switch(cli, "--ready") ? "/readyz" : "/livez";
 	const char *base = nx_cli_option(cli, "--url", getenv("NEXUS_URL"));
 	if (cli->argc > 0) {
-		fputs("usage: nexus health [--ready] [--url URL]\n", stderr);
+		fputs(nx_usage_health, stderr);
 		return NX_EXIT_USAGE;
 	}
 	struct nx_config cfg;

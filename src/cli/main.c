@@ -16,18 +16,19 @@ static int cmd_version(struct nx_cli *cli)
 static const struct {
 	const char *name;
 	int (*run)(struct nx_cli *cli);
-	const char *help;
+	const char *usage, *help;
 } commands[] = {
-	{ "serve", nx_cmd_serve, "run the gateway" },
-	{ "query", nx_cmd_query, "run one statement on a running gateway" },
-	{ "source", nx_cmd_source, "list, add, test and remove data sources" },
-	{ "token", nx_cmd_token, "issue, list and revoke API keys and tokens" },
-	{ "audit", nx_cmd_audit, "verify the audit log" },
-	{ "check", nx_cmd_check, "judge the configuration and say what each source would do" },
-	{ "health", nx_cmd_health, "ask a gateway whether it is alive, or ready" },
-	{ "bench", nx_cmd_bench, "measure a running gateway with one statement" },
-	{ "vault", nx_cmd_vault, "give the vault another key" },
-	{ "version", cmd_version, "print the version" },
+	{ "serve", nx_cmd_serve, nx_usage_serve, "run the gateway" },
+	{ "query", nx_cmd_query, nx_usage_query, "run one statement on a running gateway" },
+	{ "source", nx_cmd_source, nx_usage_source, "list, add, test and remove data sources" },
+	{ "token", nx_cmd_token, nx_usage_token, "issue, list and revoke API keys and tokens" },
+	{ "audit", nx_cmd_audit, nx_usage_audit, "verify the audit log" },
+	{ "check", nx_cmd_check, nx_usage_check,
+	  "judge the configuration and say what each source would do" },
+	{ "health", nx_cmd_health, nx_usage_health, "ask a gateway whether it is alive, or ready" },
+	{ "bench", nx_cmd_bench, nx_usage_bench, "measure a running gateway with one statement" },
+	{ "vault", nx_cmd_vault, nx_usage_vault, "give the vault another key" },
+	{ "version", cmd_version, "usage: nexus version\n", "print the version" },
 };
 
 /* Short names of keys that are typed often. */
@@ -45,7 +46,8 @@ static int usage(FILE *to)
 	for (size_t i = 0; i < NX_COUNTOF(commands); i++)
 		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
 	fputs("\nEvery configuration key is also a flag (--http.listen 127.0.0.1:8080) and an\n"
-	      "environment variable (NEXUS_HTTP_LISTEN). docs/config.md lists them.\n",
+	      "environment variable (NEXUS_HTTP_LISTEN). docs/config.md lists them.\n"
+	      "nexus COMMAND --help says more of one.\n",
 	      to);
 	return NX_EXIT_USAGE;
 }
@@ -66,6 +68,18 @@ static const char *config_key(const char *flag, size_t len)
 			return aliases[i].key;
 	const struct nx_option *o = nx_option_find(nx_config_keys, nx_strn(flag, len));
 	return o ? o->key : NULL;
+}
+
+/* After the command or its verb: further on it may be the value of an option. */
+static bool wants_help(int argc, char **argv)
+{
+	for (int i = 2; i < argc && i < 4; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return true;
+		if (*argv[i] == '-')
+			break;
+	}
+	return false;
 }
 
 /* Takes -c and configuration flags out of argv; what is left belongs to the command. */
@@ -112,6 +126,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < NX_COUNTOF(commands); i++) {
 		if (strcmp(argv[1], commands[i].name) != 0)
 			continue;
+		if (wants_help(argc, argv)) {
+			fputs(commands[i].usage, stdout);
+			return NX_EXIT_OK;
+		}
 		struct nx_cli cli = { .argv = calloc((size_t)argc, sizeof(char *)) };
 		if (!cli.argv)
 			return NX_EXIT_FAIL;

@@ -6,7 +6,7 @@
 
 #include "cli/client.h"
 
-static const char help[] =
+const char nx_usage_query[] =
 	"usage: nexus query [-s SOURCE] [-p VALUE]... [--format json|ndjson|csv|arrow|table]\n"
 	"                   [--limit N|all] [--offset N] [--timeout S] [--url URL] [--key KEY] "
 	"SQL\n"
@@ -213,7 +213,8 @@ int nx_cmd_query(struct nx_cli *cli)
 		put_param(&params, p);
 	}
 	if (!a || !c || cli->argc != 1 || !source) {
-		fputs(source || !c ? help : "nexus query: name a source with -s\n", stderr);
+		fputs(source || !c ? nx_usage_query : "nexus query: name a source with -s\n",
+		      stderr);
 		goto out;
 	}
 	const char *sql = strcmp(cli->argv[0], "-") == 0 ? read_stdin(a) : cli->argv[0];

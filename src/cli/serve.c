@@ -131,10 +131,17 @@ static bool read_config(struct nx_cli *cli, struct nx_config *ret)
 	}
 }
 
+const char nx_usage_serve[] = "usage: nexus serve [-c nexus.yaml] [--key value]...\n"
+			      "Serves until SIGTERM or SIGINT. SIGHUP reads the configuration "
+			      "again, SIGUSR2 restarts in\n"
+			      "place. The first start makes dataDir (.nexus) and writes an admin "
+			      "key to admin.key there.\n";
+
 int nx_cmd_serve(struct nx_cli *cli)
 {
 	if (cli->argc > 0) {
 		fprintf(stderr, "nexus serve: unknown argument %s\n", cli->argv[0]);
+		fputs(nx_usage_serve, stderr);
 		return NX_EXIT_USAGE;
 	}
 	/* Blocked first of all: only this thread sees them, however early they come. */

@@ -4,7 +4,7 @@
 
 #include "cli/client.h"
 
-static const char help[] =
+const char nx_usage_source[] =
 	"usage: nexus source list\n"
 	"       nexus source add FILE.yaml|FILE.json|-   (name, type, config)\n"
 	"       nexus source test NAME\n"
@@ -168,7 +168,7 @@ int nx_cmd_source(struct nx_cli *cli)
 	else if (cli->argc == 2 && strcmp(cli->argv[0], "import") == 0)
 		ret = import(c, cli->argv[1], dry, a);
 	else
-		fputs(help, stderr);
+		fputs(nx_usage_source, stderr);
 	nx_client_free(c);
 	nx_arena_free(a);
 	return ret;

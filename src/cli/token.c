@@ -3,14 +3,14 @@
 
 #include "cli/client.h"
 
-static const char help[] = "usage: nexus token create NAME --role agent|analyst|operator|admin "
-			   "[--ttl SECONDS] [--jwt]\n"
-			   "                          [--scopes A,B] [--sources A,B]\n"
-			   "       nexus token list\n"
-			   "       nexus token revoke ID\n"
-			   "       nexus token fetch FILE   (tries an authentication block)\n"
-			   "options: --url URL  --key KEY\n"
-			   "A new key or token is printed once, alone on standard output.\n";
+const char nx_usage_token[] = "usage: nexus token create NAME --role agent|analyst|operator|admin "
+			      "[--ttl SECONDS] [--jwt]\n"
+			      "                          [--scopes A,B] [--sources A,B]\n"
+			      "       nexus token list\n"
+			      "       nexus token revoke ID\n"
+			      "       nexus token fetch FILE   (tries an authentication block)\n"
+			      "options: --url URL  --key KEY\n"
+			      "A new key or token is printed once, alone on standard output.\n";
 
 static const char *text(const struct nx_json *o, const char *key)
 {
@@ -41,7 +41,7 @@ static int create(struct nx_cli *cli, struct nx_client *c, struct nx_arena *a)
 	const char *sources = nx_cli_option(cli, "--sources", NULL);
 	bool jwt = nx_cli_switch(cli, "--jwt");
 	if (cli->argc != 2 || !role) {
-		fputs(help, stderr);
+		fputs(nx_usage_token, stderr);
 		return NX_EXIT_USAGE;
 	}
 	struct nx_buf b;
@@ -111,7 +111,7 @@ int nx_cmd_token(struct nx_cli *cli)
 	else if (cli->argc == 2 && strcmp(cli->argv[0], "revoke") == 0)
 		ret = revoke(cli, c, a);
 	else
-		fputs(help, stderr);
+		fputs(nx_usage_token, stderr);
 	nx_client_free(c);
 	nx_arena_free(a);
 	return ret;

@@ -7,12 +7,13 @@
 #include "store/store.h"
 #include "store/vault.h"
 
-static const char help[] = "usage: nexus vault rotate --old-key-file FILE --new-key-file FILE\n"
-			   "Encrypts all stored secrets with the new key, all or nothing. The new "
-			   "key's file is made when\n"
-			   "it does not exist. Stop the gateway before; afterwards let "
-			   "vault.keyFile name the new file, or\n"
-			   "move it over vault.key in dataDir.\n";
+const char nx_usage_vault[] =
+	"usage: nexus vault rotate --old-key-file FILE --new-key-file FILE\n"
+	"Encrypts all stored secrets with the new key, all or nothing. The new "
+	"key's file is made when\n"
+	"it does not exist. Stop the gateway before; afterwards let "
+	"vault.keyFile name the new file, or\n"
+	"move it over vault.key in dataDir.\n";
 
 static enum nx_code load(const char *path, bool make, struct nx_vault **ret, struct nx_error *err)
 {
@@ -70,7 +71,7 @@ int nx_cmd_vault(struct nx_cli *cli)
 	const char *old_file = nx_cli_option(cli, "--old-key-file", NULL);
 	const char *new_file = nx_cli_option(cli, "--new-key-file", NULL);
 	if (cli->argc != 1 || strcmp(cli->argv[0], "rotate") != 0 || !old_file || !new_file) {
-		fputs(help, stderr);
+		fputs(nx_usage_vault, stderr);
 		return NX_EXIT_USAGE;
 	}
 	struct nx_config cfg;

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cidr.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/net.h"
@@ -97,19 +98,6 @@ static enum nx_code open_store(struct nx_gateway *gw, struct nx_error *err)
 	return c ? c : nx_gate_open_store(o, &gw->store, err);
 }
 
-static bool loopback_only(const char *listen)
-{
-	for (const char *p = listen; *p;) {
-		if (strncmp(p, "127.", 4) != 0 && strncmp(p, "[::1]", 5) != 0)
-			return false;
-		p = strchr(p, ',');
-		if (!p)
-			break;
-		p++;
-	}
-	return true;
-}
-
 struct nx_auth_config nx_gateway_auth_config(const struct nx_options *o)
 {
 	return (struct nx_auth_config){
@@ -137,10 +125,6 @@ static enum nx_code open_auth(struct nx_gateway *gw, struct nx_error *err)
 {
 	const struct nx_options *o = gw->config.values;
 	struct nx_auth_config a = nx_gateway_auth_config(o);
-	if (a.off && !loopback_only(nx_opt_str(o, "http.listen", "")))
-		return nx_fail(err, NX_E_CONFIG,
-			       "auth.mode off is only allowed on loopback addresses, not on %s.",
-			       nx_opt_str(o, "http.listen", ""));
 	enum nx_code c = nx_auth_open(gw->store, &a, &gw->auth, err);
 	return c || a.off ? c : first_admin_key(gw, err);
 }
@@ -181,24 +165,87 @@ static enum nx_code write_port_file(struct nx_gateway *gw, struct nx_error *err)
 	return NX_OK;
 }
 
+/* http.listen, taken apart. */
+struct listen_list {
+	char text[4096];
+	const char *addr[NX_HTTP_MAX_LISTEN];
+	uint32_t n;
+};
+
+static enum nx_code split_listen(const struct nx_options *o, struct listen_list *ret,
+				 struct nx_error *err)
+{
+	int len = snprintf(ret->text, sizeof(ret->text), "%s", nx_opt_str(o, "http.listen", ""));
+	if (len < 0 || (size_t)len >= sizeof(ret->text))
+		return nx_fail(err, NX_E_CONFIG, "http.listen is too long.");
+	ret->n = 0;
+	for (char *save = NULL, *p = strtok_r(ret->text, ", ", &save); p;
+	     p = strtok_r(NULL, ", ", &save)) {
+		if (ret->n == NX_COUNTOF(ret->addr))
+			return nx_fail(err, NX_E_CONFIG, "http.listen names too many addresses.");
+		ret->addr[ret->n++] = p;
+	}
+	return ret->n ? NX_OK : nx_fail(err, NX_E_CONFIG, "http.listen names no address.");
+}
+
+static enum nx_code check_listen(const struct nx_options *o, struct nx_error *err)
+{
+	struct listen_list l;
+	enum nx_code c = split_listen(o, &l, err);
+	bool off = strcmp(nx_opt_str(o, "auth.mode", "token"), "off") == 0, loopback = true;
+	for (uint32_t i = 0; i < l.n && !c; i++) {
+		c = nx_http_listen_check(l.addr[i], &loopback, err);
+		if (!c && off && !loopback)
+			c = nx_fail(err, NX_E_CONFIG,
+				    "auth.mode off is only allowed on loopback addresses, not on "
+				    "%s.",
+				    l.addr[i]);
+	}
+	return c;
+}
+
+enum nx_code nx_gateway_check(const struct nx_options *o, struct nx_error *err)
+{
+	struct nx_cidr_list proxies;
+	enum nx_code c =
+		nx_cidr_list_parse(nx_str(nx_opt_str(o, "http.trustedProxies", "")), &proxies, err);
+	if (c)
+		return c;
+	nx_cidr_list_done(&proxies);
+	c = check_listen(o, err);
+	const char *text = nx_opt_str(o, "vault.key", "");
+	if (c || !*text)
+		return c;
+	uint8_t key[NX_VAULT_KEY_LEN];
+	c = nx_vault_key_parse(nx_str(text), key, err);
+	nx_wipe(key, sizeof(key));
+	return c;
+}
+
+enum nx_code nx_gateway_check_key_file(const struct nx_options *o, struct nx_error *err)
+{
+	const char *file = nx_opt_str(o, "vault.keyFile", "");
+	if (*nx_opt_str(o, "vault.key", "") || !*file)
+		return NX_OK; /* the one in dataDir is made when it is not there */
+	uint8_t key[NX_VAULT_KEY_LEN];
+	enum nx_code c = nx_vault_key_file(file, false, key, err);
+	nx_wipe(key, sizeof(key));
+	return c;
+}
+
 static enum nx_code listen_http(struct nx_gateway *gw, const struct nx_inherited *from,
 				struct nx_error *err)
 {
 	const struct nx_options *o = gw->config.values;
-	char *list = nx_arena_cstr(gw->config.arena, nx_str(nx_opt_str(o, "http.listen", "")));
-	const char *addr[16];
-	uint32_t n = 0;
-	for (char *save = NULL, *p = list ? strtok_r(list, ", ", &save) : NULL; p;
-	     p = strtok_r(NULL, ", ", &save)) {
-		if (n == NX_COUNTOF(addr))
-			return nx_fail(err, NX_E_CONFIG, "http.listen names too many addresses.");
-		addr[n++] = p;
-	}
+	struct listen_list l;
+	enum nx_code c = split_listen(o, &l, err);
+	if (c)
+		return c;
 	const char *cert = nx_opt_str(o, "http.tls.cert", ""),
 		   *pkey = nx_opt_str(o, "http.tls.key", "");
 	struct nx_http_config h = {
-		.listen = addr,
-		.nlisten = n,
+		.listen = l.addr,
+		.nlisten = l.n,
 		.loops = (uint32_t)nx_opt_int(o, "http.loops", 0),
 		.max_connections = (uint32_t)nx_opt_int(o, "http.maxConnections", 0),
 		.max_head = (size_t)nx_opt_int(o, "http.maxHead", 0),
@@ -215,8 +262,6 @@ static enum nx_code listen_http(struct nx_gateway *gw, const struct nx_inherited
 		.handler = nx_gate_handle,
 		.ctx = gw,
 	};
-	if (n == 0)
-		return nx_fail(err, NX_E_CONFIG, "http.listen names no address.");
 	return nx_http_start(&h, &gw->http, err);
 }
 
@@ -392,6 +437,8 @@ enum nx_code nx_gateway_start(struct nx_config *config, const struct nx_inherite
 	nx_gateway_apply(gw, o);
 	gw->reloads = nx_reloads_new();
 	enum nx_code c = gw->reloads ? NX_OK : nx_fail(err, NX_E_MEMORY, "Out of memory.");
+	if (!c)
+		c = nx_gateway_check(o, err);
 	if (!c)
 		c = nx_log_open(nx_opt_str(o, "log.file", ""), err);
 	if (!c)

@@ -63,6 +63,11 @@ struct nx_gateway {
 /* What the options say of tokens; texts stay the options' own. */
 struct nx_auth_config nx_gateway_auth_config(const struct nx_options *o);
 
+/* What keeps a gateway from starting and can be told from the options alone: addresses, lists, a key. */
+NX_NODISCARD enum nx_code nx_gateway_check(const struct nx_options *o, struct nx_error *err);
+/* vault.keyFile, where one is named. */
+NX_NODISCARD enum nx_code nx_gateway_check_key_file(const struct nx_options *o, struct nx_error *err);
+
 /* Listening sockets that go from one process to the next. */
 struct nx_inherited {
 	int fds[1024];

@@ -50,9 +50,11 @@ enum nx_http_take { NX_HTTP_ANSWERED, NX_HTTP_LENT };
  * do not parse and those after nx_http_stop() never get here. */
 typedef enum nx_http_take nx_http_handler_fn(struct nx_http_exchange *x, void *ctx);
 
+#define NX_HTTP_MAX_LISTEN 16u
+
 struct nx_http_config {
 	const char *const *listen; /* "127.0.0.1:8080", "[::1]:8080"; port 0: any free one */
-	uint32_t nlisten;          /* 1..16 */
+	uint32_t nlisten;          /* 1..NX_HTTP_MAX_LISTEN */
 	uint32_t loops;            /* 1..64; 0: one per core */
 	uint32_t max_connections;  /* accepted beyond: 503 and close; 0: 20000 */
 	size_t max_head;           /* bytes of request line and headers; 0: 16 KiB. 431 beyond */
@@ -90,6 +92,8 @@ NX_NODISCARD enum nx_code nx_http_tls_load(const char *cert, const char *key, st
 					   struct nx_error *err);
 void nx_http_tls_use(struct nx_http *h, struct nx_http_tls *t); /* taken; NULL is fine */
 void nx_http_tls_drop(struct nx_http_tls *t); /* not used after all; NULL is fine */
+/* Can this be listened on: host:port, with a host that is one? *loopback: only this machine reaches it. */
+NX_NODISCARD enum nx_code nx_http_listen_check(const char *text, bool *loopback, struct nx_error *err);
 /* Copies of the listening sockets that outlive this server and exec(): clients that connect meanwhile
  * wait in their queues. Before drain. Returns their number, 0 when they cannot be made or are more
  * than max; the caller closes them. */

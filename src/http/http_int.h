@@ -110,8 +110,6 @@ struct nx_http_listener {
 	struct nx_http_loop *loop;
 };
 
-#define NX_HTTP_MAX_LISTEN 16u
-
 struct nx_http_loop {
 	enum nx_http_source source; /* of the inbox */
 	int epoll, wake;            /* wake: eventfd */

@@ -39,6 +39,23 @@ static enum nx_code resolve(const char *text, struct addrinfo **ret, struct nx_e
 	return NX_OK;
 }
 
+enum nx_code nx_http_listen_check(const char *text, bool *loopback, struct nx_error *err)
+{
+	struct addrinfo *found;
+	enum nx_code c = resolve(text, &found, err);
+	if (c)
+		return c;
+	*loopback = true;
+	for (const struct addrinfo *a = found; a; a = a->ai_next) {
+		const struct sockaddr_in *v4 = (const void *)a->ai_addr;
+		const struct sockaddr_in6 *v6 = (const void *)a->ai_addr;
+		*loopback &= a->ai_family == AF_INET ? ntohl(v4->sin_addr.s_addr) >> 24 == 127
+						     : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+	}
+	freeaddrinfo(found);
+	return NX_OK;
+}
+
 static int bound_socket(const struct sockaddr *a, socklen_t len, bool shared)
 {
 	int one = 1, keep_idle = 60 /* s */;
