@@ -126,9 +126,49 @@ def gate_format(fix):
 
 
 def gate_docs(fix):
-    """generated pages are fresh"""
+    """generated pages are fresh; links and named files of the docs exist; every folder is on the map"""
     ok, out = run("tools/gen_docs.py", *([] if fix else ["--check"]))
-    return "" if ok else out
+    bad = [] if ok else [out]
+    for path in tracked("*.md"):
+        bad += dead_links(path)
+    return "\n".join(bad + off_the_map())
+
+
+def anchors(path):
+    """The headings of a page as a link names them."""
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        heads = re.findall(r"^#+ +(.*)", f.read(), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in heads}
+
+
+def dead_links(path):
+    """Relative links, and files of ours named in backticks, that lead nowhere."""
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        text = f.read()
+    bad = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = os.path.normpath(os.path.join(os.path.dirname(path), name)) if name else path
+        if not os.path.exists(os.path.join(ROOT, target)):
+            bad.append(f"{path}: {link} is not there")
+        elif anchor and target.endswith(".md") and anchor not in anchors(target):
+            bad.append(f"{path}: {link}: no such heading")
+    for name in re.findall(r"`((?:src|tests|docs|deploy|examples|bench|fuzz|include)/[\w./-]*\w/?)`", text):
+        if not os.path.exists(os.path.join(ROOT, name)):
+            bad.append(f"{path}: {name} is not there")
+    return bad
+
+
+def off_the_map():
+    """Rooms and folders that docs/internals.md does not lead to."""
+    with open(os.path.join(ROOT, "docs", "internals.md"), encoding="utf-8") as f:
+        text = f.read()
+    folders = {"/".join(p.split("/")[:2]) for p in tracked("src/*/*")} | \
+        {p.split("/")[0] for p in tracked("*/*") if not p.startswith(".")}
+    return [f"docs/internals.md: {f} is not on the map" for f in sorted(folders - {"src"})
+            if f"`{f}`" not in text and f"`{f}/`" not in text]
 
 
 # Written so that this file does not match itself.
