@@ -33,6 +33,7 @@ struct state {
 
 struct nx_vitals {
 	_Atomic uint32_t refs;
+	_Atomic bool reads_only; /* what `grants` says, for who must not wait */
 	/* of queries */
 	_Atomic int64_t last_good; /* nx_now(); 0: never */
 	_Atomic int64_t query_at; /* wall, us; 0: none yet */
@@ -147,11 +148,22 @@ void nx_vitals_probed(struct nx_vitals *v, const struct nx_error *err, int64_t l
 	if (grants) {
 		v->st.grants = *grants;
 		v->st.has_grants = true;
+		atomic_store(&v->reads_only, nx_grants_read_only(grants));
 	}
 	pthread_mutex_unlock(&v->lock);
 }
 
 /* ---- what follows ---- */
+
+bool nx_grants_read_only(const struct nx_grants *g)
+{
+	return !g->superuser && !g->can_write;
+}
+
+bool nx_vitals_read_only(const struct nx_vitals *v)
+{
+	return atomic_load(&v->reads_only);
+}
 
 bool nx_account_fit(const struct nx_data_source *s, const struct nx_grants *g, char why[600])
 {
@@ -258,6 +270,7 @@ void nx_vitals_again(struct nx_vitals *v)
 	v->st.tries = 0;
 	v->st.given_up = false;
 	v->st.has_grants = false;
+	atomic_store(&v->reads_only, false);
 	v->st.probe_at = 0;
 	v->st.tried_at = 0;
 	pthread_mutex_unlock(&v->lock);

@@ -45,6 +45,11 @@ void nx_vitals_probed(struct nx_vitals *v, const struct nx_error *err, int64_t l
 
 /* ---- what follows ---- */
 
+/* Would the account's own rights stop a write? */
+bool nx_grants_read_only(const struct nx_grants *g);
+/* The same, as the last probe saw it; false while none has. Does not wait. */
+bool nx_vitals_read_only(const struct nx_vitals *v);
+
 /* May the account be used, as far as the source's option readOnlyAccount asks? Without grants: unknown is
  * not fit. *why is one sentence for people; may be NULL. */
 NX_NODISCARD bool nx_account_fit(const struct nx_data_source *s, const struct nx_grants *g,

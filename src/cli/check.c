@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/net.h"
+#include "catalog/vitals.h"
 #include "cli/client.h"
 #include "exec/exec.h"
 #include "gate/gateway.h"
@@ -12,20 +13,19 @@
 #include "http/http.h"
 #include "store/store.h"
 
-static void say_layers(const struct nx_driver *d)
+static void say_layers(const struct nx_driver *d, bool grants)
 {
 	static const struct {
 		unsigned cap;
 		const char *name;
 	} layers[] = { { NX_CAP_RO_SESSION, "server" },
 		       { NX_CAP_DESCRIBE, "describe" },
-		       { NX_CAP_ONE_STATEMENT, "one statement" },
-		       { NX_CAP_GRANTS, "grants" } };
+		       { NX_CAP_ONE_STATEMENT, "one statement" } };
 	printf("    read-only layers: shape");
 	for (size_t i = 0; i < NX_COUNTOF(layers); i++)
 		if (d->caps & layers[i].cap)
 			printf(", %s", layers[i].name);
-	putchar('\n');
+	puts(grants ? ", grants" : "");
 }
 
 static bool check_source(struct nx_catalog *cat, const struct nx_json *body, bool connect)
@@ -49,19 +49,20 @@ static bool check_source(struct nx_catalog *cat, const struct nx_json *body, boo
 		       "%g s\n",
 		       s->type->name, s->driver->name, s->limits.max_pool, s->limits.max_streams,
 		       s->limits.query_ms / 1000.0);
-		say_layers(s->driver);
 		ok = true;
 	}
-	struct nx_grants g;
-	int64_t took;
-	if (ok && connect) {
-		if (nx_exec_probe(s, nx_now() + (int64_t)s->limits.connect_ms * NX_MS, &g, &took,
-				  &err)) {
-			printf("    cannot connect: %s: %s\n", nx_code_name(err.code), err.message);
-			ok = false;
-		} else {
-			printf("    connected in %.1f ms. %s\n", (double)took / 1e6, g.summary);
-		}
+	struct nx_grants g = { .can_write = true }; /* until the account was looked at */
+	int64_t took = 0;
+	bool here = ok && connect &&
+		    !nx_exec_probe(s, nx_now() + (int64_t)s->limits.connect_ms * NX_MS, &g, &took,
+				   &err);
+	if (ok)
+		say_layers(s->driver, here && s->driver->probe && nx_grants_read_only(&g));
+	if (here) {
+		printf("    connected in %.1f ms. %s\n", (double)took / 1e6, g.summary);
+	} else if (ok && connect) {
+		printf("    cannot connect: %s: %s\n", nx_code_name(err.code), err.message);
+		ok = false;
 	}
 	nx_data_source_unref(s);
 	nx_arena_free(a);

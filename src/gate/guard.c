@@ -9,6 +9,7 @@
 #include "auth/ratelimit.h"
 #include "base/cidr.h"
 #include "base/log.h"
+#include "catalog/vitals.h"
 #include "gate/api/api.h"
 #include "stats/audit.h"
 
@@ -328,13 +329,13 @@ void nx_guard_left(struct nx_request *r)
 
 /* ---- the record ---- */
 
-static unsigned layers_of(const struct nx_driver *d)
+static unsigned layers_of(const struct nx_data_source *s)
 {
-	unsigned caps = d ? d->caps : 0;
+	unsigned caps = s->driver ? s->driver->caps : 0;
 	return NX_AUDIT_SHAPE | (caps & NX_CAP_RO_SESSION ? NX_AUDIT_SERVER : 0u) |
 	       (caps & NX_CAP_DESCRIBE ? NX_AUDIT_DESCRIBE : 0u) |
 	       (caps & NX_CAP_ONE_STATEMENT ? NX_AUDIT_ONE_STATEMENT : 0u) |
-	       (caps & NX_CAP_GRANTS ? NX_AUDIT_GRANTS : 0u);
+	       (nx_vitals_read_only(nx_data_source_vitals(s)) ? NX_AUDIT_GRANTS : 0u);
 }
 
 static const char *event_of(const struct nx_route *route)
@@ -383,7 +384,7 @@ enum nx_code nx_guard_record(struct nx_request *r, enum nx_code c, int64_t elaps
 	if (r->source) {
 		e.source_id = nx_str(r->source->id);
 		e.source = r->source->name;
-		e.layers = r->args.sql.len ? layers_of(r->source->driver) : 0;
+		e.layers = r->args.sql.len ? layers_of(r->source) : 0;
 	}
 	enum nx_code kept = nx_audit_add(g->audit, &e, r->lent ? 200 : 5, NULL);
 	return g->audit_required ? kept : NX_OK;

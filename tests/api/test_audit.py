@@ -73,6 +73,7 @@ def queries_and_admin_actions_are_recorded():
     eq(("analyst", "127.0.0.1", "lite", 3), (q["role"], q["client"], q["source"], q["rows"]), q)
     eq(hashlib.sha256(b"SELECT id FROM many LIMIT 3").hexdigest(), q["fingerprint"])
     eq(r.header("X-Correlation-ID"), q["correlationId"])
+    check("grants" not in q["layers"], "the account can write the file", q)
     check("shape" in q["layers"] and q["bytes"] > 0 and q["elapsedUs"] > 0, "the rest", q)
     eq("robot", seen[9]["target"])
     status, out = verify(g)

@@ -102,4 +102,19 @@ def a_restart_to_an_address_that_is_none_is_refused():
     g.close()
 
 
+@case
+def check_tells_the_layers_that_hold():
+    """An account that can write is no layer, and one that nobody has looked at is none yet."""
+    g = Gateway(start=False, sources=[sqlite_source(), {"name": "files", "type": "duckdb", "config": {"path": "."}}])
+    g.config["sources"][1]["config"]["path"] = g.home
+    path = g.write_config()
+    layers = re.findall(r"read-only layers: (.*)", nexus("check", "-c", path).stdout)
+    check(len(layers) == 2 and "grants" not in "".join(layers), "without a look", layers)
+    p = nexus("check", "--connect", "-c", path)
+    layers = re.findall(r"read-only layers: (.*)", p.stdout)
+    check(len(layers) == 2 and "grants" not in layers[0] and "server" in layers[0], "the file can be written", p)
+    check("cannot connect" in p.stdout or layers[1].endswith(", grants"), "the fenced engine", p)
+    g.close()
+
+
 main()

@@ -3,6 +3,7 @@ import csv
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,8 +12,8 @@ import threading
 import time
 
 import nxtest
-from nxtest import (BUILD, ROOT, SLOW, case, check, configure, descendants, eq, gateway, main, read_response, skip,
-                    until)
+from nxtest import (BUILD, ROOT, SLOW, case, check, configure, descendants, eq, find_binary, gateway, main,
+                    read_response, skip, until)
 
 OUTSIDE = "top-secret-outside"
 
@@ -52,6 +53,27 @@ def q(sql, parameters=None, source="files", **kw):
 
 
 ENDLESS = "SELECT count(*) FROM trips a, trips b, trips c WHERE a.fare + b.fare > c.fare"
+
+
+@case
+def the_readme_on_the_sample_data():
+    """Its commands, as somebody would paste them, with the binary and the address of this test."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+        lines = [line.strip()[2:] for line in f if line.startswith("    $ build/nexus query -s sample ")]
+    check(len(lines) >= 2, "commands", lines)
+    for line in lines:
+        line = line.replace("build/nexus", find_binary(), 1).replace("-s sample", "-s files")
+        line = re.sub(r" > \S+$", "", line)
+        p = subprocess.run(["bash", "-c", line], capture_output=True, timeout=30 * SLOW, check=False,
+                           env=dict(os.environ, NEXUS_URL=f"http://127.0.0.1:{gateway().port}", NEXUS_TOKEN="none"))
+        check(p.returncode == 0 and p.stdout, line, p)
+
+
+@case
+def the_engine_is_a_layer_of_its_own():
+    sid = next(s["id"] for s in gateway().get("/api/v1/datasources").data_list() if s["name"] == "files")
+    r = gateway().call("POST", f"/api/v1/datasources/{sid}/test")
+    eq((True, False), (r.data["readOnlyLayers"]["grants"], r.data["grants"]["canWrite"]), r)
 
 
 @case

@@ -38,6 +38,7 @@ def a_killed_server_is_seen_and_found_again_without_any_query():
     s = status(g, sid)
     eq("OK", s["lastProbe"]["result"])
     check(s["lastProbe"]["latencyMs"] > 0 and s["grants"]["canWrite"], "latency and grants", s)
+    eq((True, False), (s["readOnlyLayers"]["server"], s["readOnlyLayers"]["grants"]), s)  # it is a superuser
     pg.kill()
     # three intervals of ten seconds and a bit would be the limit; here one is 0.4 s
     until("it is in error", lambda: status(g, sid)["status"] == "error", 3)

@@ -119,6 +119,8 @@ def names_with_odd_characters():
 
 @case
 def list_filters_and_pages():
+    r = gateway().get("/api/v1/datasources?page=2&offset=2")
+    eq((400, "BAD_VALUE"), (r.status, r.code), r)
     made = [create(f"page{i}").data["id"] for i in range(5)]
     names = [d["name"] for d in gateway().get("/api/v1/datasources?type=sqlite").data_list()]
     check({f"page{i}" for i in range(5)} <= set(names), "all listed", names)

@@ -14,7 +14,7 @@
 #undef nx_act_test_query
 
 /* sources.c: the read-only layers that hold for a driver, as an object. NULL: it is not built in. */
-void nx_put_layers(struct nx_buf *b, const struct nx_driver *d);
+void nx_put_layers(struct nx_buf *b, const struct nx_driver *d, bool grants);
 /* sources.c: a refused config answers with every broken rule, not only the first. Returns c. */
 enum nx_code nx_source_refused(struct nx_request *r, struct nx_str rules, enum nx_code c);
 /* sources.c: r->source is a new version: tested if it has to be, and shown. */

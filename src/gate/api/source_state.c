@@ -14,7 +14,8 @@ static void put_test(struct nx_buf *b, const struct nx_data_source *s, enum nx_c
 		nx_buf_puts(b, ",\"error\":");
 		nx_encode_error(why, b);
 	}
-	if (s->driver->probe && (!c || c == NX_E_ACCOUNT_NOT_FIT)) {
+	bool known = s->driver->probe && (!c || c == NX_E_ACCOUNT_NOT_FIT);
+	if (known) {
 		nx_buf_printf(b,
 			      ",\"grants\":{\"superuser\":%s,\"canWrite\":%s,\"canFiles\":%s,"
 			      "\"summary\":",
@@ -24,7 +25,7 @@ static void put_test(struct nx_buf *b, const struct nx_data_source *s, enum nx_c
 		nx_buf_putc(b, '}');
 	}
 	nx_buf_puts(b, ",\"readOnlyLayers\":");
-	nx_put_layers(b, s->driver);
+	nx_put_layers(b, s->driver, known && nx_grants_read_only(g));
 	nx_buf_putc(b, '}');
 }
 
@@ -248,7 +249,7 @@ enum nx_code nx_act_source_status(struct nx_request *r)
 		      nx_source_status_name(r->source->status), r->source->version);
 	nx_vitals_write(r->source, &b);
 	nx_buf_puts(&b, ",\"readOnlyLayers\":");
-	nx_put_layers(&b, r->source->driver);
+	nx_put_layers(&b, r->source->driver, nx_vitals_read_only(nx_data_source_vitals(r->source)));
 	nx_buf_printf(&b,
 		      ",\"pool\":{\"max\":%u,\"active\":%u,\"streams\":%u,\"open\":%u,\"idle\":%u,"
 		      "\"waiting\":%u,\"connects\":%llu,\"connectFailures\":%llu}}",

@@ -7,7 +7,7 @@
 #include "gate/guard.h"
 
 /* The layers that hold for a driver, as docs/security.md names them: A is always there. */
-void nx_put_layers(struct nx_buf *b, const struct nx_driver *d)
+void nx_put_layers(struct nx_buf *b, const struct nx_driver *d, bool grants)
 {
 	unsigned caps = d ? d->caps : 0;
 	nx_buf_printf(
@@ -15,8 +15,7 @@ void nx_put_layers(struct nx_buf *b, const struct nx_driver *d)
 		"{\"shape\":true,\"server\":%s,\"describe\":%s,\"oneStatement\":%s,\"grants\":%s}",
 		caps & NX_CAP_RO_SESSION ? "true" : "false",
 		caps & NX_CAP_DESCRIBE ? "true" : "false",
-		caps & NX_CAP_ONE_STATEMENT ? "true" : "false",
-		caps & NX_CAP_GRANTS ? "true" : "false");
+		caps & NX_CAP_ONE_STATEMENT ? "true" : "false", grants ? "true" : "false");
 }
 
 enum nx_code nx_act_drivers(struct nx_request *r)
@@ -48,7 +47,7 @@ enum nx_code nx_act_drivers(struct nx_request *r)
 				any = true;
 			}
 		nx_buf_puts(&b, "],\"readOnlyLayers\":");
-		nx_put_layers(&b, d);
+		nx_put_layers(&b, d, d && d->caps & NX_CAP_GRANTS);
 		nx_buf_printf(
 			&b, ",\"verified\":\"%s\",\"verifiedNote\":", d ? t->proof : "unverified");
 		nx_buf_put_json(&b, nx_str(t->proof_note ? t->proof_note : ""));
@@ -98,6 +97,8 @@ enum nx_code nx_act_sources(struct nx_request *r)
 		c = nx_query_param_u32(r, "page", 0, 1000000, &page, &r->err);
 	if (c)
 		return c;
+	if (page > 0 && nx_query_param(r, "offset").ptr)
+		return nx_fail(&r->err, NX_E_BAD_VALUE, "Give page or offset, not both.");
 	if (page > 0)
 		offset = (page - 1) * limit;
 	struct nx_str type = nx_query_param(r, "type"), status = nx_query_param(r, "status");
