@@ -54,6 +54,7 @@ export class Sources {
     } catch {
       return; /* the next one may do better */
     }
+    if (!this.chosen && this.sources[0]) return this.begin(); // the first of all is there now
     this.chosen = this.sources.find((s) => s.id === this.chosen?.id);
     this.draw();
     void this.drawCard();

@@ -114,7 +114,8 @@ export class Workbench {
 
   private async run(before = ""): Promise<void> {
     const text = this.editor.text;
-    if (this.abort || !this.chosen || !text.trim()) return;
+    if (this.abort || !text.trim()) return;
+    if (!this.chosen) return fill(this.status, t("noSources"));
     const base = this.editor.offset - before.length;
     const values = this.values();
     this.editor.mark("", 0);

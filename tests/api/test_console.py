@@ -458,6 +458,7 @@ def live_queries_history_and_chart():
         t.choose("warehouse")
         eq("4 rows", t.run("SELECT region, sum(amount) AS revenue FROM orders GROUP BY region ORDER BY 1").split(" · ")[0])
         t.page.get_by_role("button", name="Chart").click()
+        t.page.locator(".chart").wait_for()
         eq(4, t.page.locator(".chart rect").count())
         t.page.locator(".charted select").first.select_option("1")
         eq(4, t.page.locator(".chart circle").count())
@@ -478,6 +479,31 @@ def live_queries_history_and_chart():
         t.shot("history")
         mine.get_by_role("button", name="Open").click()
         t.page.locator(".cm-content", has_text="sum(amount)").wait_for()
+
+
+@case
+def before_there_is_a_source_and_when_there_are_many():
+    g = Gateway({"auth": {"mode": "token", "jwtSecret": SECRET}})
+    admin = {"Authorization": "Bearer " + token("root", "admin")}
+    with tab(g, token("ada")) as t:
+        t.page.clock.install()
+        t.sign_in()
+        t.page.locator("aside .none", has_text="No data source").wait_for()
+        t.write("SELECT * FROM fake")
+        t.page.keyboard.press("Control+Enter")
+        t.page.locator(".status", has_text="No data source").wait_for()
+        for i in range(12):
+            r = g.post("/api/v1/datasources", {"name": f"source-{i:02}", "type": "fake", "config": {}}, headers=admin)
+            eq(200, g.post(f"/api/v1/datasources/{r.data['id']}/activate", headers=admin).status, r)
+        t.page.clock.run_for(11_000)
+        t.page.locator(".sources li[aria-selected=true]", has_text="source-00").wait_for()
+        eq(12, t.page.locator(".sources li").count())
+    with tab(g, token("ada")) as t:
+        t.sign_in()
+        t.page.locator("aside input").fill("-07")
+        eq(1, t.page.locator(".sources li").count())
+        t.choose("source-07")
+        eq("1 row", t.run("SELECT * FROM fake").split(" · ")[0])
 
 
 @case
