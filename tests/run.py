@@ -13,6 +13,7 @@ and counts as a failure."""
 import argparse
 import collections
 import concurrent.futures
+import contextlib
 import ctypes
 import json
 import os
@@ -211,7 +212,8 @@ def reap_orphans(done):
     while not done.wait(0.1):
         with starting:
             for pid in orphans():
-                os.waitpid(pid, os.WNOHANG)
+                with contextlib.suppress(ChildProcessError):  # a test that ended in this moment
+                    os.waitpid(pid, os.WNOHANG)
 
 
 def orphans():

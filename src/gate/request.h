@@ -133,6 +133,8 @@ struct nx_request {
 
 	/* finish */
 	int status;
+	bool audited;          /* before the answer leaves */
+	enum nx_code unkept;   /* why it could not be, where it must */
 	struct nx_error err;
 	/* each by the step it belongs to */
 	int64_t mark[NX_STEP_COUNT]; /* nx_now() when it began; 0: it did not come so far */

@@ -511,9 +511,28 @@ static void run_query(struct nx_job *j)
 
 /* ---- finish ---- */
 
+static void reply_error(struct nx_request *r);
+
+/* Who reads an answer finds what was done in the audit log. An action is done by now; that nobody will know is
+ * still no success. */
+static bool record_before(struct nx_request *r, int status)
+{
+	if (r->audited || status >= 400)
+		return true;
+	r->audited = true;
+	r->unkept = nx_guard_record(r, NX_OK, nx_now() - r->started);
+	if (r->unkept)
+		(void)nx_fail(&r->err, r->unkept, "The audit log cannot be written.");
+	return !r->unkept;
+}
+
 void nx_request_reply(struct nx_request *r, int status, const char *content_type,
 		      struct nx_str body)
 {
+	if (!record_before(r, status)) {
+		reply_error(r);
+		return;
+	}
 	nx_http_add_header(r->x, "X-Correlation-ID", nx_str(r->correlation));
 	r->status = status;
 	nx_guard_left(r); /* before the client can see the answer and send its next */
@@ -608,9 +627,11 @@ void nx_finish_answer(struct nx_request *r, enum nx_code c)
 {
 	int64_t elapsed = nx_now() - r->started;
 	nx_log_scope(r->correlation);
-	enum nx_code unkept = nx_guard_record(r, c, elapsed);
-	if (!c && unkept && !nx_http_began(r->x))
-		c = nx_fail(&r->err, unkept, "The audit log cannot be written.");
+	if (!r->audited)
+		r->unkept = nx_guard_record(r, c, elapsed);
+	if (!c && r->unkept && (r->audited || !nx_http_began(r->x)))
+		c = nx_fail(&r->err, r->unkept, "The audit log cannot be written.");
+	r->audited = true;
 	nx_record_request(r, c, elapsed);
 	if (r->route && r->route->kind == NX_ROUTE_QUERY && r->args.sql.ptr)
 		learn(r, c);

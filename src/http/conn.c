@@ -148,6 +148,9 @@ void nx_http_close(struct nx_http_conn *c)
 	}
 	nx_http_tls_close(c, !c->reset && !(c->x && c->x->failed));
 	nx_http_tls_free(c);
+	/* close() alone does not end the watch while a process being spawned still has a copy of the descriptor, and
+	 * an event for this connection would come when it is no more */
+	(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, c->fd, NULL);
 	close(c->fd);
 	c->fd = -1;
 	drop_exchange(c);

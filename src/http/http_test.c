@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -631,5 +633,39 @@ NX_TEST(a_taken_port_is_an_error)
 	cfg.tls_cert = "/nonexistent";
 	NX_EQ_I(NX_E_CONFIG, nx_http_start(&cfg, &h, &err));
 	NX_CHECK(h == NULL);
+	stop();
+}
+
+/* A process that is being spawned has copies of all descriptors for a moment. The watch on a connection must not
+ * outlive it in there: an event would come for what was freed. */
+NX_TEST(a_copy_of_the_socket_elsewhere)
+{
+	start(NULL);
+	int fd[8];
+	for (size_t i = 0; i < NX_COUNTOF(fd); i++) {
+		fd[i] = ts_connect(&t);
+		ts_send(fd[i], GET("/hello"));
+		want(fd[i], 200, "hello\n");
+	}
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	NX_CHECK(pid > 0);
+	for (size_t i = 0; i < NX_COUNTOF(fd); i++) {
+		ts_send(fd[i], GET("/close"));
+		NX_EQ_I(200, ts_answer(fd[i], &head, &body));
+	}
+	sleep_ms(50); /* the server has closed its side; only the child's copy is left */
+	for (size_t i = 0; i < NX_COUNTOF(fd); i++) {
+		ts_send(fd[i], GET("/hello"));
+		close(fd[i]);
+	}
+	sleep_ms(50);
+	NX_EQ_I(200, ts_status(&t, GET("/hello")));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 	stop();
 }

@@ -281,11 +281,11 @@ def register(d, proxies):
 
     @case
     def shutdown_lets_short_queries_finish():
-        g = Gateway({"shutdownGrace": 10}, sources=[d.server.source("db")])
+        g = Gateway({"shutdownGrace": 10 * SLOW}, sources=[d.server.source("db")])
         s = g.start_query("db", d.rows(2000000), limit=None, timeout=60)
         s.recv(1000)
         g.process.send_signal(signal.SIGTERM)
-        got, how = read_all(s, 30)
+        got, how = read_all(s, 30 * SLOW)
         s.close()
         check(got.endswith(b"0\r\n\r\n") and b'"success":true' in got[-2000:].replace(b" ", b""),
               "whole", got[-300:], how)
