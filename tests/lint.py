@@ -126,12 +126,30 @@ def gate_format(fix):
 
 
 def gate_docs(fix):
-    """generated pages are fresh; links and named files of the docs exist; every folder is on the map"""
+    """generated pages are fresh; links, files and names in the docs exist; every folder is on the map"""
     ok, out = run("tools/gen_docs.py", *([] if fix else ["--check"]))
     bad = [] if ok else [out]
     for path in tracked("*.md"):
         bad += dead_links(path)
-    return "\n".join(bad + off_the_map())
+    return "\n".join(bad + off_the_map() + unknown_names())
+
+
+def unknown_names():
+    """Keys and fields (in camelCase) that a page names and nothing else knows."""
+    known = []
+    for path in tracked("src", "include", "console/src", "deploy", "tests", "tools", "bench"):
+        if not path.endswith(".md"):
+            with open(os.path.join(ROOT, path), encoding="utf-8", errors="replace") as f:
+                known.append(f.read())
+    words = set(re.findall(r"\w+", "\n".join(known)))
+    bad = []
+    for path in tracked("README.md", "NEWS.md", "docs/*.md", "src/drivers/*/README.md"):
+        with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+            text = f.read()
+        if text.startswith("<!-- Generated"):
+            continue
+        bad += [f"{path}: nothing knows {w}" for w in sorted(set(re.findall(r"`([a-z]+[A-Z]\w*)`", text)) - words)]
+    return bad
 
 
 def anchors(path):

@@ -19,9 +19,23 @@ static const struct nx_field_spec *find(enum nx_body body, struct nx_str key)
 	return NULL;
 }
 
+/* What the field is for, and what may stand there. */
 static enum nx_code wrong(struct nx_error *err, const struct nx_field_spec *f)
 {
-	return nx_fail(err, NX_E_BAD_VALUE, "%s: %s", f->key, f->help);
+	char may[96] = "";
+	long long min = f->min, max = f->max;
+	if (strcmp(f->type, "INT") == 0 && max >= INT64_MAX - 1)
+		(void)snprintf(may, sizeof(may), " A whole number of %lld or more.", min);
+	else if (strcmp(f->type, "INT") == 0)
+		(void)snprintf(may, sizeof(may), " A whole number from %lld to %lld.", min, max);
+	else if (strcmp(f->type, "SECONDS") == 0)
+		(void)snprintf(may, sizeof(may), " A number from %g to %lld.", (double)min / 1000,
+			       max / 1000);
+	else if (strcmp(f->type, "STRING") == 0)
+		(void)snprintf(may, sizeof(may), " A text of %lld to %lld bytes.", min, max);
+	else if (strcmp(f->type, "BOOL") == 0)
+		(void)snprintf(may, sizeof(may), " true or false.");
+	return nx_fail(err, NX_E_BAD_VALUE, "%s: %s%s", f->key, f->help, may);
 }
 
 static enum nx_code scalars(struct nx_request *r, const struct nx_field_spec *f,

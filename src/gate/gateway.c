@@ -204,6 +204,38 @@ static enum nx_code check_listen(const struct nx_options *o, struct nx_error *er
 	return c;
 }
 
+/* Bytes of "http://" or "https://" in front; 0: it is no address of the web. */
+static size_t scheme_len(struct nx_str url)
+{
+	size_t n = nx_str_starts(url, NX_STR("https://"))  ? 8
+		   : nx_str_starts(url, NX_STR("http://")) ? 7
+							   : 0;
+	return url.len > n ? n : 0;
+}
+
+static enum nx_code check_urls(const struct nx_options *o, struct nx_error *err)
+{
+	static const char *const keys[] = { "mcp.url", "vault.kv.address" };
+	for (size_t i = 0; i < NX_COUNTOF(keys); i++) {
+		struct nx_str url = nx_str(nx_opt_str(o, keys[i], ""));
+		if (url.len && !scheme_len(url))
+			return nx_fail(err, NX_E_CONFIG, "%s must begin with https:// or http://.",
+				       keys[i]);
+	}
+	/* compared in whole with what browsers send, so one with a path would never be met */
+	for (const char *p = nx_opt_str(o, "mcp.origins", ""); *p; p += *p ? 1 : 0) {
+		struct nx_str origin = nx_strn(p, strcspn(p, ", "));
+		size_t skip = scheme_len(origin);
+		if (origin.len && (!skip || memchr(p + skip, '/', origin.len - skip)))
+			return nx_fail(err, NX_E_CONFIG,
+				       "mcp.origins: " NX_STR_FMT
+				       " is not like https://host or https://host:port.",
+				       NX_STR_ARG(origin));
+		p += origin.len;
+	}
+	return NX_OK;
+}
+
 enum nx_code nx_gateway_check(const struct nx_options *o, struct nx_error *err)
 {
 	struct nx_cidr_list proxies;
@@ -213,6 +245,8 @@ enum nx_code nx_gateway_check(const struct nx_options *o, struct nx_error *err)
 		return c;
 	nx_cidr_list_done(&proxies);
 	c = check_listen(o, err);
+	if (!c)
+		c = check_urls(o, err);
 	const char *text = nx_opt_str(o, "vault.key", "");
 	if (c || !*text)
 		return c;

@@ -196,4 +196,14 @@ def a_full_disk_closes_the_gate_where_audit_is_required():
     on_a_small_disk({"required": True}, then)
 
 
+@case
+def records_that_the_system_may_write_later():
+    g = start({"sync": "off"})
+    eq(200, ask(g, "SELECT 1").status)
+    g.stop()
+    eq(["open", "query", "close"], [r["event"] for r in records(g)])
+    eq(0, verify(g)[0])
+    g.close()
+
+
 main()

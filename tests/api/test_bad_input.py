@@ -161,4 +161,16 @@ def a_message_never_repeats_a_secret():
     check("hunter2" not in gateway().log(), "no secret in the log")
 
 
+@case
+def what_may_stand_in_a_field_is_said():
+    for field, value, words in (("limit", -1, "whole number of 0 or more"), ("limit", 1.5, "whole number"), ("limit", "1", "null for no limit"),
+                                ("timeout", 0, "from 0.001 to 86400"), ("timeout", 86401, "from 0.001 to 86400"),
+                                ("exactNumbers", 1, "true or false"), ("dataSource", "", "1 to 255 bytes")):
+        r = gateway().call("POST", "/api/v1/query", {"dataSource": "lite", "sql": "SELECT 1", field: value})
+        eq((400, "BAD_VALUE"), (r.status, r.code), r)
+        check(r.json["error"]["message"].startswith(field + ":") and words in r.json["error"]["message"], words, r)
+    r = gateway().call("POST", "/api/v1/fetch", {"dataSource": "lite", "sql": "SELECT 1", "batchSize": 0})
+    check(r.code == "BAD_VALUE" and "from 1 to 100000" in r.json["error"]["message"], "the range", r)
+
+
 main()

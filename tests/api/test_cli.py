@@ -53,6 +53,11 @@ UNFIT = [
     ({"http": {"listen": "[::1]:0 [::]:0"}}, "loopback"),
     ({"http": {"listen": ":0"}}, "loopback"),
     ({"http": {"trustedProxies": "10.0.0.0/8, bogus"}}, "bogus"),
+    ({"mcp": {"url": "nonsense"}}, "mcp.url"),
+    ({"mcp": {"url": "https://"}}, "mcp.url"),
+    ({"mcp": {"origins": "https://a.example, b.example"}}, "b.example"),
+    ({"mcp": {"origins": "https://a.example/"}}, "mcp.origins"),
+    ({"vault": {"kv": {"address": "vault:8200", "token": "x"}}}, "vault.kv.address"),
     ({"network": {"deny": "10.0.0.0/99"}}, "10.0.0.0/99"),
     ({"vault": {"key": "zz"}}, "32 bytes"),
     ({"auth": {"mode": "token", "jwtSecret": "short"}}, "32 bytes"),
@@ -78,6 +83,14 @@ def check_start_reads_the_vault_key_file():
     eq(0, nexus("check", "-c", path).returncode)  # judged where the gateway does not run
     p = nexus("check", "--start", "-c", path)
     check(p.returncode == 1 and "vault key file" in p.stderr, "refused", p)
+    g.close()
+
+
+@case
+def origins_of_every_form_are_taken():
+    g = Gateway({"mcp": {"origins": "https://a.example, http://b.example:8080 https://[::1]:9", "url": "https://a.example/mcp"}},
+                start=False, sources=[sqlite_source()])
+    eq(0, nexus("check", "-c", g.write_config()).returncode)
     g.close()
 
 

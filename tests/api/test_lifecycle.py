@@ -37,6 +37,20 @@ def stops_on_sigint_and_sigterm():
 
 
 @case
+def requests_are_taken_while_the_balancer_turns_away():
+    g = Gateway({"shutdownDelay": 2}, sources=[sqlite_source()])
+    eq(200, g.call("GET", "/readyz", api=False).status)
+    start = time.monotonic()
+    g.process.send_signal(signal.SIGTERM)
+    until("it says so", lambda: g.call("GET", "/readyz", api=False).status == 503, 1.5)
+    eq(200, g.query("lite", "SELECT 1").status)
+    eq(200, g.call("GET", "/livez", api=False).status)
+    eq(0, g.process.wait(20 * SLOW))
+    check(2 <= time.monotonic() - start < 4 * SLOW, "after shutdownDelay it ends")
+    g.close()
+
+
+@case
 def a_second_instance_on_the_same_store_is_refused():
     g = Gateway(sources=[sqlite_source()])
     other = Gateway(home=tempfile.mkdtemp(prefix="nxgw."), start=False,

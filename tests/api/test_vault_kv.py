@@ -240,6 +240,30 @@ def app_role_and_renewal():
 
 
 @case
+def a_role_at_another_path_in_a_namespace():
+    v = fresh()
+    v.mount, v.namespace = "team/approle", "org/team-a"
+    try:
+        v.put("db/main", password="pass-one")
+        pg, name = account("pass-one")
+        sources = [source(pg, name, "${vault:secret/db/main#password}")]
+        g = gateway(v, sources, token=None, roleId=ROLE, secretId=SECRET_ID, roleMount=v.mount, namespace=v.namespace)
+        eq(200, g.query("pg", "SELECT 1").status)
+        clean(g)
+        bad = gateway(v, sources, token=None, roleId=ROLE, secretId=SECRET_ID, roleMount=v.mount)
+        shown = bad.get("/api/v1/datasources").data["dataSources"][0]
+        check("problem" in shown, "another namespace has no such role", shown)
+        # a token from a file, as Vault's agent writes it
+        path = os.path.join(bad.home, "vault-token")
+        with open(path, "w", encoding="ascii") as f:
+            f.write(ROOT_TOKEN + "\n")
+        g = gateway(v, sources, token=None, tokenFile=path, namespace=v.namespace)
+        eq(200, g.query("pg", "SELECT 1").status)
+    finally:
+        v.mount, v.namespace = "approle", None
+
+
+@case
 def keys_of_the_configuration():
     v = fresh()
     secret = "s" * 40

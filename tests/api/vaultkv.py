@@ -39,6 +39,8 @@ class Vault:
         self.log = []
         self.renewed = 0
         self.elsewhere = None  # where a standby points
+        self.mount = "approle"
+        self.namespace = None  # asked of every request
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -99,7 +101,9 @@ class Vault:
             return
         if self.mode == "slow":
             time.sleep(8)
-        if self.mode == "sealed":
+        if h.headers.get("X-Vault-Namespace") != self.namespace:
+            self.error(h, 404, "namespace")
+        elif self.mode == "sealed":
             self.error(h, 503, "Vault is sealed")
         elif self.mode == "standby":
             self.send(h, 307, headers=[("Location", self.elsewhere + h.path)])
@@ -109,7 +113,7 @@ class Vault:
             self.send(h, 200, b"<html>hvs.root-token</html>")
         elif path == "/v1/sys/seal-status":
             self.send(h, 200, {"sealed": False, "initialized": True, "t": 1, "n": 1})
-        elif path == "/v1/auth/approle/login":
+        elif path == f"/v1/auth/{self.mount}/login":
             self.login(h, json.loads(body))
         elif token not in self.tokens or (self.tokens[token] or 1e18) < time.monotonic():
             self.error(h, 403, "permission denied", "token " + str(token))
