@@ -125,6 +125,7 @@ static enum nx_code open_auth(struct nx_gateway *gw, struct nx_error *err)
 {
 	const struct nx_options *o = gw->config.values;
 	struct nx_auth_config a = nx_gateway_auth_config(o);
+	gw->auth_off = a.off;
 	enum nx_code c = nx_auth_open(gw->store, &a, &gw->auth, err);
 	return c || a.off ? c : first_admin_key(gw, err);
 }

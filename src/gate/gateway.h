@@ -53,6 +53,7 @@ struct nx_gateway {
 	_Atomic int64_t log_slow;    /* ns; INT64_MAX: never */
 	struct nx_reloads *reloads;
 	bool trace_sql;
+	bool auth_off;
 	/* the housekeeper: cursors that expire */
 	pthread_t keeper;
 	pthread_mutex_t keeper_lock;

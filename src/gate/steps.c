@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "catalog/vitals.h"
 #include "gate/api/api.h"
+#include "gate/api/mcp.h"
 #include "gate/console.h"
 #include "gate/guard.h"
 #include "gate/schemas.h"
@@ -132,6 +133,11 @@ static enum nx_code step_authenticate(struct nx_request *r)
 		c = in->enter(r);
 	if (c)
 		return c;
+	/* nothing else keeps out a web page whose name leads to this machine */
+	struct nx_str host = nx_http_get_header(r->x, "Host");
+	if (r->gw->auth_off && host.ptr && !nx_mcp_host_is_ours(r, host))
+		return nx_fail(&r->err, NX_E_FORBIDDEN,
+			       "With auth.mode off only localhost and addresses are answered.");
 	c = nx_auth_check(r->gw->auth, nx_http_get_header(r->x, "Authorization"),
 			  nx_http_get_header(r->x, "X-API-Key"), &r->who, &r->err);
 	if (c)

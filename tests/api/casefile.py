@@ -16,7 +16,7 @@ cases/*.raw: bytes on a socket. Lines are joined without their line ends; \\r \\
 
 	== title
 	GET /livez HTTP/1.1\\r\\n
-	Host: a\\r\\n\\r\\n
+	Host: localhost\\r\\n\\r\\n
 	=> 200
 
 The expectation is the status lines in order (200 200), then `close` (the peer closes after them) or

@@ -388,7 +388,7 @@ class Gateway:
         return s
 
     def request_bytes(self, method, path, body=b"", headers=()):
-        lines = [f"{method} {path} HTTP/1.1", "Host: test"]
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
         if self.token:
             lines.append("Authorization: Bearer " + self.token)
         if body:

@@ -130,4 +130,17 @@ def check_tells_the_layers_that_hold():
     g.close()
 
 
+@case
+def a_name_that_leads_here_is_not_answered_without_auth():
+    """DNS rebinding: the page's own name, which now means 127.0.0.1, is in the Host header."""
+    g = Gateway(sources=[sqlite_source()])
+    for host, want in (("evil.example", 403), (f"evil.example:{g.port}", 403), ("127.0.0.1.evil.example", 403), ("", 403),
+                       ("localhost", 200), (f"LOCALHOST:{g.port}", 200), (f"127.0.0.1:{g.port}", 200), (f"[::1]:{g.port}", 200)):
+        for method, path, body in (("GET", "/api/v1/drivers", None), ("POST", "/api/v1/query", {"dataSource": "lite", "sql": "SELECT 1"})):
+            r = g.call(method, path, body, headers={"Host": host})
+            eq(want, r.status, (host, r))
+    eq(200, g.call("GET", "/livez", headers={"Host": "evil.example"}, api=False).status)
+    g.close()
+
+
 main()

@@ -49,9 +49,7 @@ static bool listed(const char *list, struct nx_str word, bool any)
 	return false;
 }
 
-/* A page of somebody else's that has pointed its own name at this machine comes with that name. An address
- * or localhost cannot be pointed elsewhere. */
-static bool host_is_ours(struct nx_request *r, struct nx_str host)
+bool nx_mcp_host_is_ours(const struct nx_request *r, struct nx_str host)
 {
 	struct nx_ip ip;
 	struct nx_str name = host;
@@ -84,7 +82,7 @@ static enum nx_code enter(struct nx_request *r)
 	r->door = NX_DOOR_MCP;
 	struct nx_str host = nx_http_get_header(r->x, "Host");
 	struct nx_str origin = nx_http_get_header(r->x, "Origin");
-	if (!host_is_ours(r, host))
+	if (!nx_mcp_host_is_ours(r, host))
 		return nx_fail(&r->err, NX_E_FORBIDDEN,
 			       "This host name is not known here; see mcp.hosts.");
 	if (origin.ptr && !origin_is_ours(r, origin, host))
@@ -111,7 +109,7 @@ static struct nx_str base_url(struct nx_request *r)
 		return url;
 	}
 	struct nx_str host = nx_http_get_header(r->x, "Host");
-	if (!host_is_ours(r, host))
+	if (!nx_mcp_host_is_ours(r, host))
 		host = NX_STR("localhost");
 	return nx_str(nx_arena_printf(r->arena, "%s://%.*s", r->http->tls ? "https" : "http",
 				      NX_STR_ARG(host)));

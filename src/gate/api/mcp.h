@@ -9,6 +9,9 @@
 #include "gate/request.h"
 
 extern const struct nx_entrance nx_mcp_entrance;
+/* A page of somebody else's that has pointed its own name at this machine comes with that name. An address
+ * or localhost cannot be pointed elsewhere; mcp.hosts names others. */
+bool nx_mcp_host_is_ours(const struct nx_request *r, struct nx_str host);
 
 struct nx_mcp_method;
 struct nx_mcp_tool;
