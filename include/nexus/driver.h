@@ -144,6 +144,9 @@ struct nx_driver {
 	/* NX_CAP_ENCODES: used instead of next(), never mixed with it. The driver applies skip_rows and
 	 * max_rows itself. */
 	enum nx_code (*next_bytes)(struct nx_stream *st, struct nx_bytes *ret, struct nx_error *err);
+	/* Has next() or next_bytes() still to wait for the source after `ms` milliseconds? What was read so far then
+	 * goes to the client. Blocks no longer than that; on the stream's thread. May be NULL: it cannot tell. */
+	bool (*lags)(struct nx_stream *st, uint32_t ms);
 	/* Ends the stream; before the end of the rows this cancels. Rolls back. */
 	enum nx_conn_state (*release)(struct nx_stream *st);
 

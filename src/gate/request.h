@@ -108,7 +108,7 @@ struct nx_request {
 	uint32_t verdict_slot; /* where the cache keeps it; NX_NO_SLOT: nowhere */
 	bool quick;            /* it has been quick so far: see nx_verdicts_learn */
 	bool wants_catalog;    /* to be judged on a worker once the source's catalog is loaded */
-	uint32_t step;         /* of those before the route's end, the next one to run */
+	uint32_t step;         /* where a worker goes on; 0: at the first */
 
 	/* route */
 	struct nx_job job;

@@ -689,10 +689,13 @@ static enum nx_code lend_to_worker(struct nx_request *r)
 /* NX_OK: the request belongs to a worker now, see lend(). */
 static enum nx_code prepare(struct nx_request *r)
 {
-	for (; r->step < NX_COUNTOF(before_route); r->step++) {
-		enum nx_code c = before_route[r->step].run(r);
-		if (c == NX_E_NOT_FOUND && r->wants_catalog) /* the step is taken again there */
+	/* The last step may give r away: nothing of it is touched behind a step that went well. */
+	for (uint32_t i = r->step; i < NX_COUNTOF(before_route); i++) {
+		enum nx_code c = before_route[i].run(r);
+		if (c == NX_E_NOT_FOUND && r->wants_catalog) {
+			r->step = i; /* it is taken again on a worker */
 			return lend_to_worker(r);
+		}
 		if (c)
 			return c;
 	}

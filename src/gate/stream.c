@@ -13,6 +13,7 @@
 /* A first batch of fewer rows is likely all there is: wait for the end to answer in one piece. */
 #define SMALL_BATCH 64u
 #define LINGER (20 * NX_MS)
+#define FIRST_LINGER_MS 5u /* until its end is there */
 
 static const char *const coding_names[] = { "", "gzip", "zstd" };
 
@@ -197,6 +198,18 @@ static enum nx_code pull(struct nx_request *r, struct pump *p, bool *ret_small)
 	return c;
 }
 
+/* Is the source slow with what follows, so that what is there should leave? */
+static bool lags(const struct nx_request *r, bool first, int64_t since_push)
+{
+	const struct nx_driver *d = r->source->driver;
+	if (r->out->len == 0 || !d->lags)
+		return false;
+	int64_t left = LINGER - since_push;
+	return d->lags(r->stream, first	     ? FIRST_LINGER_MS
+				  : left > 0 ? (uint32_t)(left / NX_MS)
+					     : 0);
+}
+
 /* Rows leave when a chunk is full, at once when the first batch shows that there are many, and after
  * LINGER when they come slowly. */
 static enum nx_code pump_rows(struct nx_request *r, struct pump *p)
@@ -213,8 +226,10 @@ static enum nx_code pump_rows(struct nx_request *r, struct pump *p)
 			break;
 		if (r->route->entrance)
 			continue; /* bounded, and wrapped as a whole */
-		bool slow = !first && nx_now() - pushed > LINGER;
-		if (slow || (first ? !small : r->out->len >= CHUNK)) {
+		bool full = first ? !small : r->out->len >= CHUNK;
+		bool slow = !full && lags(r, first, nx_now() - pushed);
+		slow |= !first && nx_now() - pushed > LINGER;
+		if (slow || full) {
 			c = push(r, first || slow ? NX_FLUSH_SYNC : NX_FLUSH_NO);
 			if (c)
 				return c;

@@ -314,6 +314,8 @@ static enum nx_code drain(struct session *s, struct nx_stream *st, uint64_t *row
 		struct nx_batch b = { 0 };
 		struct nx_bytes bytes = { 0 };
 		bool encoded = d->caps & NX_CAP_ENCODES;
+		if (d->lags) /* looks, and takes nothing */
+			(void)d->lags(st, 0);
 		enum nx_code code =
 			encoded ? d->next_bytes(st, &bytes, &s->err) : d->next(st, &b, &s->err);
 		if (code)

@@ -425,6 +425,12 @@ static enum nx_code stream_next_bytes(struct nx_stream *base, struct nx_bytes *r
 	return NX_OK;
 }
 
+static bool stream_lags(struct nx_stream *base, uint32_t ms)
+{
+	struct stream *st = (struct stream *)base;
+	return !st->ended && process_silent(st->conn->worker.fd, ms);
+}
+
 static enum nx_conn_state stream_release(struct nx_stream *base)
 {
 	struct stream *st = (struct stream *)base;
@@ -469,6 +475,7 @@ const struct nx_driver nx_driver_duckdb = {
 	.schema = stream_schema,
 	.next = stream_next,
 	.next_bytes = stream_next_bytes,
+	.lags = stream_lags,
 	.release = stream_release,
 	.tables = conn_tables,
 	.columns = conn_columns,

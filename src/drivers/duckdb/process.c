@@ -228,6 +228,12 @@ enum nx_code process_wait(int fd, int64_t deadline, struct nx_error *err)
 	}
 }
 
+bool process_silent(int fd, uint32_t ms)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+	return poll(&p, 1, (int)ms) == 0;
+}
+
 /* HELLO with the pidfd attached. */
 static enum nx_code read_hello(int fd, int64_t deadline, struct worker *ret, struct nx_error *err)
 {

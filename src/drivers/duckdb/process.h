@@ -29,5 +29,6 @@ void process_kill(const struct worker *w);
 
 /* Waits until fd can be read: NX_OK, QUERY_TIMEOUT. */
 NX_NODISCARD enum nx_code process_wait(int fd, int64_t deadline, struct nx_error *err);
+bool process_silent(int fd, uint32_t ms); /* nothing came for so long */
 
 #endif

@@ -283,6 +283,7 @@ enum nx_code pg_query(struct nx_conn *nc, const struct nx_query *q, struct nx_st
 		      enum nx_conn_state *ret_state, struct nx_error *err);
 const struct nx_schema *pg_schema(struct nx_stream *st);
 enum nx_code pg_next(struct nx_stream *st, struct nx_batch *ret, struct nx_error *err);
+bool pg_lags(struct nx_stream *st, uint32_t ms);
 enum nx_conn_state pg_release(struct nx_stream *st);
 /* Reads until ReadyForQuery of every Sync sent; errors on the way are dropped. */
 NX_NODISCARD enum nx_code pg_drain(struct pg_conn *c, int64_t deadline, struct nx_error *err);

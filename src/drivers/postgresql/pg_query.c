@@ -466,6 +466,19 @@ enum nx_code pg_next(struct nx_stream *nst, struct nx_batch *ret, struct nx_erro
 	return NX_OK;
 }
 
+bool pg_lags(struct nx_stream *nst, uint32_t ms)
+{
+	struct pg_stream *st = (struct pg_stream *)nst;
+	struct nx_error found; /* next() finds it again */
+	struct pg_msg m = { 0 };
+	if (st->stage != PG_S_ROWS ||
+	    pg_recv_until(st->conn, ms ? nx_now() + ms * 1000000LL : 0, &m, &found))
+		return false;
+	if (m.type)
+		pg_unread(st->conn, &m);
+	return m.type == 0;
+}
+
 enum nx_conn_state pg_release(struct nx_stream *nst)
 {
 	struct pg_stream *st = (struct pg_stream *)nst;

@@ -55,6 +55,7 @@ const struct nx_driver nx_driver_postgresql = {
 	.pipeline = pg_pipeline,
 	.schema = pg_schema,
 	.next = pg_next,
+	.lags = pg_lags,
 	.release = pg_release,
 	.tables = pg_tables,
 	.columns = pg_columns,
