@@ -83,6 +83,12 @@ static enum nx_code first_admin_key(struct nx_gateway *gw, struct nx_error *err)
 	c = nx_auth_issue_key(gw->auth, &admin, key, err);
 	if (!c && dprintf(fd, "%s\n", key) < 0)
 		c = nx_fail(err, NX_E_IO, "Cannot write %s.", path);
+	/* To whoever sits there and started it; a log is no place for it. */
+	if (!c && isatty(STDERR_FILENO))
+		(void)dprintf(
+			STDERR_FILENO,
+			"\nThe first admin key, shown this once and kept in %s:\n\n    %s\n\n",
+			path, key);
 	nx_wipe(key, sizeof(key));
 	if (close(fd) && !c)
 		c = nx_fail(err, NX_E_IO, "Cannot write %s.", path);

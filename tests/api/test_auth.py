@@ -4,10 +4,11 @@ import hashlib
 import hmac
 import json
 import os
+import pty
 import subprocess
 import time
 
-from nxtest import SLOW, case, check, configure, eq, find_binary, gateway, main
+from nxtest import SLOW, Gateway, case, check, configure, eq, find_binary, gateway, main, until
 from sample import sqlite_source
 
 SECRET = "0123456789abcdef0123456789abcdef-test"
@@ -169,6 +170,34 @@ def the_first_admin_key_is_private():
         key = f.read().strip()
     eq(200, gateway().get("/api/v1/keys", headers={"X-API-Key": key}).status)
     check(key not in gateway().log(), "not in the log")
+
+
+@case
+def a_terminal_sees_the_first_key_once():
+    g = Gateway({"auth": {"mode": "token"}}, start=False)
+    seen = []
+    for _ in range(2):
+        ours, theirs = pty.openpty()
+        g.write_config()
+        p = subprocess.Popen([find_binary(), "serve", "-c", os.path.join(g.home, "nexus.yaml")], stderr=theirs,
+                             stdin=subprocess.DEVNULL, cwd=g.home)
+        os.close(theirs)
+        until("it serves", lambda: os.path.exists(g.config["http"]["portFile"]))
+        p.terminate()
+        p.wait(20)
+        text = b""
+        try:
+            while piece := os.read(ours, 65536):
+                text += piece
+        except OSError:
+            pass  # the other end is closed
+        os.close(ours)
+        os.unlink(g.config["http"]["portFile"])
+        seen.append(text.decode())
+    with open(os.path.join(g.home, "data", "admin.key"), encoding="ascii") as f:
+        key = f.read().strip()
+    eq([1, 0], [text.count(key) for text in seen], seen)
+    g.close()
 
 
 @case
