@@ -1,15 +1,20 @@
 """The corpora of the gate through the whole gateway, on real engines.
 
 Refused: every line, sent with a login that may do anything, is refused with the code its corpus says, and
-the engine afterwards is as it was (rows, objects, large objects, locks, files). Accepted: every line returns
-rows to a login that may only read. The oracle itself is tried first: a write beside the gateway is seen."""
+the engine afterwards is as it was: rows, objects, large objects, locks, files, its connections to elsewhere, the
+settings that the next session finds; and no line took its time. Accepted: every line returns rows to a login that
+may only read. The oracle itself is tried first: a write and a socket beside the gateway are seen."""
+import contextlib
+import glob
 import hashlib
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import subprocess
 import tempfile
+import time
 
 import nxtest
 import servers
@@ -27,8 +32,42 @@ def files_of(folder):
     return sorted(os.path.relpath(os.path.join(d, f), folder) for d, _, fs in os.walk(folder) for f in fs)
 
 
+def sockets_of(pids):
+    """(local port, remote address, listening) of each TCP socket that the processes hold."""
+    held = set()
+    for path in (p for pid in pids for p in glob.glob(f"/proc/{pid}/fd/*")):
+        with contextlib.suppress(OSError):  # closed by now
+            held.add(os.readlink(path))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        with open(f"/proc/net/{table}", encoding="ascii") as f:
+            for line in list(f)[1:]:
+                cell = line.split()
+                if f"socket:[{cell[9]}]" in held:
+                    found.add((int(cell[1].split(":")[1], 16), cell[2], cell[3] == "0A"))
+    return found
+
+
 class Engine:
     """An engine with the corpus schema; root() and reader() are configs of data sources."""
+    settings = None  # a query for the session's settings
+
+    def process(self):
+        """The server's, or the gateway's own where the engine lives in it; and its port."""
+        return self.gateway().process.pid, self.gateway().port
+
+    def outside(self):
+        """Its connections to elsewhere, and where it listens besides."""
+        pid, port = self.process()
+        return {s for s in sockets_of([pid, *nxtest.descendants(pid)]) if s[0] != port}
+
+    def session(self):
+        """What a session finds that the gateway hands out now."""
+        if not self.settings:
+            return None
+        r = self.gateway().query("root_plain", self.settings, limit=5000)
+        eq(200, r.status, r)
+        return r.data["rows"]
 
     def gateway(self):
         if not hasattr(self, "gw"):
@@ -51,6 +90,13 @@ class Postgres(Engine):
         self.server.sql("CREATE DATABASE proof")
         self.psql(open(os.path.join(CORPUS, "postgresql.setup.sql"), encoding="utf-8").read())
         self.psql("CREATE ROLE proof_reader LOGIN PASSWORD 'r'; GRANT pg_read_all_data TO proof_reader")
+
+    settings = ("SELECT name, setting FROM pg_settings WHERE name NOT IN ('in_hot_standby', 'transaction_read_only') "
+                "ORDER BY name")
+
+    def process(self):
+        with open(os.path.join(self.server.dir, "data", "postmaster.pid"), encoding="ascii") as f:
+            return int(f.readline()), self.server.port
 
     def psql(self, text):
         s = self.server
@@ -97,6 +143,13 @@ class Mariadb(Engine):
         setup = open(os.path.join(CORPUS, "mysql.setup.sql"), encoding="utf-8").read()
         self.server.sql("USE proof; SET NAMES utf8mb4;\n" + setup)
         self.server.sql("CREATE USER proof_reader@'%' IDENTIFIED BY 'r'; GRANT SELECT ON proof.* TO proof_reader@'%'")
+
+    settings = ("SELECT variable_name, variable_value FROM information_schema.session_variables WHERE variable_name NOT IN "
+                "('TIMESTAMP', 'PSEUDO_THREAD_ID', 'RAND_SEED1', 'RAND_SEED2', 'ERROR_COUNT', 'WARNING_COUNT') AND "
+                "variable_name NOT LIKE 'GTID%' AND variable_name NOT LIKE 'LAST%' ORDER BY 1")
+
+    def process(self):
+        return int(self.server.info["PID"]), self.server.port
 
     def config(self, user, password):
         return {"host": self.server.host, "port": self.server.port, "database": "proof", "username": user,
@@ -176,14 +229,17 @@ class Duckdb(Engine):
 
 def refused(engine):
     gw, wrong, n = engine.gateway(), [], 0
-    before = engine.state()
+    before, session, slowest = engine.state(), engine.session(), (0, None)
+    outside = engine.outside()
     for where, section, code, sql in lines(engine.dialect, "refuse"):
         policy = SOURCE_OF.get(section)
         if section == "paths" and engine.dialect == "duckdb":
             policy = "plain"
         if not policy:
             continue
+        began = time.monotonic()
         r = gw.query("root_" + policy, sql)
+        slowest = max(slowest, (time.monotonic() - began, where))
         n += 1
         # a files source may name paths; then the engine's own fence has the last word
         fence = engine.dialect == "duckdb" and section == "plain" and code == "RO_TABLE_FUNCTION"
@@ -192,7 +248,10 @@ def refused(engine):
     eq([], wrong[:10])
     check(n > 100, "the corpus is there", n)
     eq(before, engine.state())
-    print(f"# {engine.kind}: {n} lines refused, nothing has changed")
+    eq(session, engine.session())
+    eq(set(), engine.outside() - outside, "connections to elsewhere")
+    check(slowest[0] < 1 * nxtest.SLOW, "no line takes its time", slowest)
+    print(f"# {engine.kind}: {n} lines refused, nothing has changed; slowest {slowest[0] * 1000:.1f} ms")
 
 
 def accepted(engine):
@@ -222,6 +281,8 @@ def oracle(engine):
     eq(before, engine.state())
     engine.write()
     check(before != engine.state(), "a write beside the gateway is seen")
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        check((s.getsockname()[1], "00000000:0000", True) in sockets_of([os.getpid()]), "a socket is seen")
 
 
 engines = {}
