@@ -30,7 +30,7 @@ bool nx_status_of(struct nx_str s, enum nx_source_status *ret)
 	return false;
 }
 
-void nx_request_type(struct nx_request *q, struct nx_rules *rules)
+void nx_source_request_type(struct nx_source_request *q, struct nx_rules *rules)
 {
 	if (!q->type_name.ptr)
 		return;
@@ -41,7 +41,8 @@ void nx_request_type(struct nx_request *q, struct nx_rules *rules)
 			(int)(q->type_name.len > 64 ? 64 : q->type_name.len), q->type_name.ptr);
 }
 
-static void read_rest(const struct nx_json *body, struct nx_request *q, struct nx_rules *rules)
+static void read_rest(const struct nx_json *body, struct nx_source_request *q,
+		      struct nx_rules *rules)
 {
 	const struct nx_json *status = nx_json_get(body, "status"),
 			     *version = nx_json_get(body, "version");
@@ -74,11 +75,12 @@ static void read_rest(const struct nx_json *body, struct nx_request *q, struct n
 			     "skipTest must be true or false.");
 }
 
-void nx_request_read(const struct nx_json *body, struct nx_request *q, struct nx_rules *rules)
+void nx_source_request_read(const struct nx_json *body, struct nx_source_request *q,
+			    struct nx_rules *rules)
 {
 	static const char *const known[] = { "name",   "type",	  "description", "config",
 					     "status", "version", "skipTest" };
-	*q = (struct nx_request){ .status = NX_SOURCE_DRAFT };
+	*q = (struct nx_source_request){ .status = NX_SOURCE_DRAFT };
 	if (body->kind != NX_JSON_OBJECT) {
 		nx_rules_add(rules, NX_E_CONFIG_INVALID, "DS-004", "",
 			     "The body must be a JSON object.");
@@ -97,14 +99,14 @@ void nx_request_read(const struct nx_json *body, struct nx_request *q, struct nx
 	if (q->name.ptr)
 		nx_rules_name(q->name, rules);
 	q->type_name = text_of(nx_json_get(body, "type"), "type", "DS-003", true, rules);
-	nx_request_type(q, rules);
+	nx_source_request_type(q, rules);
 	q->description =
 		text_of(nx_json_get(body, "description"), "description", "KEY-VALUE", false, rules);
 	q->config = nx_json_get(body, "config");
 	read_rest(body, q, rules);
 }
 
-static enum nx_code seal(const struct nx_vault *vault, const struct nx_config *cfg,
+static enum nx_code seal(const struct nx_vault *vault, const struct nx_source_config *cfg,
 			 const struct nx_origin *from, struct nx_arena *a, struct nx_rules *rules,
 			 struct nx_str *ret, struct nx_error *err)
 {
@@ -113,7 +115,7 @@ static enum nx_code seal(const struct nx_vault *vault, const struct nx_config *c
 	/* one of the configuration file is kept in memory only, to be built again from: refresh.c */
 	if (!from->save && !(cfg->in_vault && vault))
 		return NX_OK;
-	enum nx_code code = nx_config_secrets(cfg, a, &plain, err);
+	enum nx_code code = nx_source_config_secrets(cfg, a, &plain, err);
 	if (!code && plain.len && !vault)
 		nx_rules_add(rules, NX_E_CONFIG_INVALID, "DS-011", "config",
 			     "Secrets cannot be kept: the gateway has no vault key.");
@@ -124,7 +126,7 @@ static enum nx_code seal(const struct nx_vault *vault, const struct nx_config *c
 	return code;
 }
 
-enum nx_code nx_assemble(const struct nx_request *q, const struct nx_origin *from,
+enum nx_code nx_assemble(const struct nx_source_request *q, const struct nx_origin *from,
 			 struct nx_str config, struct nx_str secrets,
 			 struct nx_options *options /* taken */, struct nx_snapshot **ret,
 			 struct nx_error *err)
@@ -152,7 +154,7 @@ enum nx_code nx_assemble(const struct nx_request *q, const struct nx_origin *fro
 }
 
 /* Kept and shown, but not usable for now. */
-static enum nx_code with_problem(const struct nx_request *q, const struct nx_origin *from,
+static enum nx_code with_problem(const struct nx_source_request *q, const struct nx_origin *from,
 				 struct nx_str config, struct nx_str secrets,
 				 struct nx_rules *rules, struct nx_snapshot **ret,
 				 struct nx_error *err)
@@ -179,23 +181,23 @@ static enum nx_code with_problem(const struct nx_request *q, const struct nx_ori
 }
 
 /* Request + origin -> snapshot. Broken rules are in `rules` and no snapshot is made. */
-enum nx_code nx_build(const struct nx_vault *vault, const struct nx_request *q,
+enum nx_code nx_build(const struct nx_vault *vault, const struct nx_source_request *q,
 		      const struct nx_origin *from, struct nx_arena *a, struct nx_rules *rules,
 		      struct nx_snapshot **ret, struct nx_error *err)
 {
-	struct nx_config cfg;
+	struct nx_source_config cfg;
 	struct nx_options *options = NULL;
 	struct nx_snapshot *made = NULL;
 	struct nx_str sealed = { 0 };
 	struct nx_buf text;
 	if (!q->type)
-		return NX_OK; /* told by nx_request_read() */
-	enum nx_code code = nx_config_read(q->type, q->config, from->old_secrets, a, rules, &cfg,
-					   &options, err);
+		return NX_OK; /* told by nx_source_request_read() */
+	enum nx_code code = nx_source_config_read(q->type, q->config, from->old_secrets, a, rules,
+						  &cfg, &options, err);
 	if (code)
 		return code;
 	nx_buf_init(&text, CONFIG_MAX);
-	nx_config_show(&cfg, &text);
+	nx_source_config_show(&cfg, &text);
 	/* a string is written in runs of 64 KiB at most: failing well below the limit is lack of memory */
 	if (text.failed && text.len > CONFIG_MAX / 2)
 		nx_rules_add(rules, NX_E_CONFIG_INVALID, "DS-004", "config", "config is too long.");

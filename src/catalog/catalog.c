@@ -98,9 +98,9 @@ void nx_catalog_tell(struct nx_catalog *c, struct nx_snapshot *old)
 /* ---- loading ---- */
 
 /* Kept, shown, and not usable. */
-static enum nx_code load_broken(struct nx_str config, struct nx_request *q, struct nx_origin *from,
-				const struct nx_error *why, struct nx_snapshot **ret,
-				struct nx_error *err)
+static enum nx_code load_broken(struct nx_str config, struct nx_source_request *q,
+				struct nx_origin *from, const struct nx_error *why,
+				struct nx_snapshot **ret, struct nx_error *err)
 {
 	struct nx_options *o = nx_options_new();
 	if (!o || nx_options_defaults(o, nx_options_common, NULL) != NX_OK) {
@@ -121,13 +121,13 @@ static enum nx_code load_broken(struct nx_str config, struct nx_request *q, stru
 }
 
 static enum nx_code build_row(struct nx_catalog *c, const struct nx_store_source *row,
-			      struct nx_request *q, struct nx_origin *from, struct nx_arena *a,
-			      struct nx_snapshot **ret, struct nx_error *err)
+			      struct nx_source_request *q, struct nx_origin *from,
+			      struct nx_arena *a, struct nx_snapshot **ret, struct nx_error *err)
 {
 	struct nx_rules rules;
 	const struct nx_json *config = NULL, *secrets = NULL;
 	nx_rules_init(&rules);
-	nx_request_type(q, &rules);
+	nx_source_request_type(q, &rules);
 	enum nx_code code = nx_json_parse(row->config, a, &config, err);
 	if (!code)
 		code = nx_secrets_open(c->vault, from->id, row->secrets, a, &secrets, err);
@@ -149,9 +149,9 @@ static enum nx_code build_row(struct nx_catalog *c, const struct nx_store_source
 enum nx_code nx_catalog_from_row(struct nx_catalog *c, const struct nx_store_source *row,
 				 struct nx_snapshot **ret, struct nx_error *err)
 {
-	struct nx_request q = { .name = row->name,
-				.type_name = row->type,
-				.description = row->description };
+	struct nx_source_request q = { .name = row->name,
+				       .type_name = row->type,
+				       .description = row->description };
 	struct nx_origin from = { .version = row->version,
 				  .created_at = row->created_at,
 				  .updated_at = row->updated_at,
@@ -333,7 +333,7 @@ static bool name_taken(struct nx_catalog *c, struct nx_str name, const struct nx
 	return s && s != but;
 }
 
-static void check_name_free(struct nx_catalog *c, const struct nx_request *q,
+static void check_name_free(struct nx_catalog *c, const struct nx_source_request *q,
 			    const struct nx_snapshot *but, struct nx_rules *rules)
 {
 	if (q->name.len && name_taken(c, q->name, but))
@@ -352,7 +352,7 @@ enum nx_code nx_catalog_room(struct nx_catalog *c, uint32_t more, struct nx_erro
 	return ok ? NX_OK : nx_fail(err, NX_E_MEMORY, "Out of memory.");
 }
 
-enum nx_code nx_catalog_add_new(struct nx_catalog *c, const struct nx_request *q,
+enum nx_code nx_catalog_add_new(struct nx_catalog *c, const struct nx_source_request *q,
 				struct nx_origin *from, struct nx_arena *a, struct nx_rules *rules,
 				struct nx_str *broken, struct nx_snapshot **ret,
 				struct nx_error *err)
@@ -394,11 +394,11 @@ enum nx_code nx_catalog_create(struct nx_catalog *c, const struct nx_json *body,
 			       struct nx_arena *a, struct nx_str *broken,
 			       const struct nx_data_source **ret, struct nx_error *err)
 {
-	struct nx_request q;
+	struct nx_source_request q;
 	struct nx_rules rules;
 	struct nx_snapshot *s = NULL;
 	nx_rules_init(&rules);
-	nx_request_read(body, &q, &rules);
+	nx_source_request_read(body, &q, &rules);
 	struct nx_origin from = {
 		.version = 1, .status = q.status, .changed_by = by, .save = true
 	};
@@ -428,7 +428,7 @@ enum nx_code nx_catalog_for_change(struct nx_catalog *c, struct nx_str id, struc
 }
 
 enum nx_code nx_catalog_replace_with(struct nx_catalog *c, struct nx_snapshot *old,
-				     const struct nx_request *q, struct nx_str sealed,
+				     const struct nx_source_request *q, struct nx_str sealed,
 				     struct nx_str by, struct nx_arena *a, struct nx_rules *rules,
 				     struct nx_str *broken, struct nx_snapshot **ret,
 				     struct nx_error *err)
@@ -481,11 +481,11 @@ enum nx_code nx_catalog_replace(struct nx_catalog *c, struct nx_str id, const st
 				struct nx_str by, struct nx_arena *a, struct nx_str *broken,
 				const struct nx_data_source **ret, struct nx_error *err)
 {
-	struct nx_request q;
+	struct nx_source_request q;
 	struct nx_rules rules;
 	struct nx_snapshot *old = NULL, *s = NULL;
 	nx_rules_init(&rules);
-	nx_request_read(body, &q, &rules);
+	nx_source_request_read(body, &q, &rules);
 	nx_secret_warm(body);
 	nx_catalog_warm(c, id);
 	pthread_mutex_lock(&c->writing);
@@ -607,11 +607,11 @@ enum nx_code nx_catalog_build(struct nx_catalog *c, const struct nx_json *body, 
 			      struct nx_str *broken, const struct nx_data_source **ret,
 			      struct nx_error *err)
 {
-	struct nx_request q;
+	struct nx_source_request q;
 	struct nx_rules rules;
 	struct nx_snapshot *s = NULL;
 	nx_rules_init(&rules);
-	nx_request_read(body, &q, &rules);
+	nx_source_request_read(body, &q, &rules);
 	struct nx_origin from = { .version = 1, .status = q.status };
 	nx_uuid(from.id);
 	enum nx_code code = nx_build(c->vault, &q, &from, a, &rules, &s, err);

@@ -49,7 +49,7 @@ struct nx_entry {
 };
 
 /* A checked config. Lives in the arena; its secrets are slices of the two JSON trees given. */
-struct nx_config {
+struct nx_source_config {
 	const struct nx_source_type *type;
 	const struct nx_option *table; /* of the driver or the type */
 	struct nx_entry *entries;
@@ -60,26 +60,26 @@ struct nx_config {
 /* Flattens and checks `json` (NULL: empty) against the type. `old_secrets` is the flat object of the
  * config that is replaced, or NULL; `resolve`: follow references. Broken rules go to
  * `rules`; *ret_options is NULL when there are any, else the caller frees it. */
-NX_NODISCARD enum nx_code nx_config_read(const struct nx_source_type *type, const struct nx_json *json,
-					 const struct nx_json *old_secrets, struct nx_arena *a,
-					 struct nx_rules *rules, struct nx_config *ret,
-					 struct nx_options **ret_options, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_source_config_read(const struct nx_source_type *type, const struct nx_json *json,
+						const struct nx_json *old_secrets, struct nx_arena *a,
+						struct nx_rules *rules, struct nx_source_config *ret,
+						struct nx_options **ret_options, struct nx_error *err);
 /* The config as JSON with secrets masked: what is stored and shown. */
-void nx_config_show(const struct nx_config *c, struct nx_buf *out);
+void nx_source_config_show(const struct nx_source_config *c, struct nx_buf *out);
 /* Flat JSON object of the secrets; empty text when there are none. In the arena; caller wipes. */
-NX_NODISCARD enum nx_code nx_config_secrets(const struct nx_config *c, struct nx_arena *a,
-					    struct nx_str *ret, struct nx_error *err);
+NX_NODISCARD enum nx_code nx_source_config_secrets(const struct nx_source_config *c, struct nx_arena *a,
+						   struct nx_str *ret, struct nx_error *err);
 void nx_json_wipe(const struct nx_json *v); /* overwrites all strings of a tree of ours */
 
 /* Finds the option of a key; `props` says whether it stood in additionalProps. */
-const struct nx_option *nx_config_option(const struct nx_option *table, struct nx_str key);
+const struct nx_option *nx_source_config_option(const struct nx_option *table, struct nx_str key);
 
 /* ---- rules.c ---- */
 
 /* The rule a key belongs to, when its value is missing or wrong. */
 const char *nx_rule_of(const char *key);
 /* What the option tables cannot say: credentials that belong together, fixed values, forms. */
-void nx_rules_check(const struct nx_config *c, const struct nx_options *o, struct nx_rules *r);
+void nx_rules_check(const struct nx_source_config *c, const struct nx_options *o, struct nx_rules *r);
 void nx_rules_name(struct nx_str name, struct nx_rules *r);
 
 /* ---- snapshot.c ---- */
@@ -132,7 +132,7 @@ static inline struct nx_snapshot *nx_snapshot_of(const struct nx_data_source *s)
 /* ---- build.c ---- */
 
 /* What a POST or PUT says, checked at the top level. */
-struct nx_request {
+struct nx_source_request {
 	struct nx_str name, type_name, description;
 	const struct nx_source_type *type;
 	const struct nx_json *config;
@@ -142,8 +142,8 @@ struct nx_request {
 };
 
 /* Checks everything but the config. */
-void nx_request_read(const struct nx_json *body, struct nx_request *q, struct nx_rules *rules);
-void nx_request_type(struct nx_request *q, struct nx_rules *rules); /* type from type_name */
+void nx_source_request_read(const struct nx_json *body, struct nx_source_request *q, struct nx_rules *rules);
+void nx_source_request_type(struct nx_source_request *q, struct nx_rules *rules); /* type from type_name */
 NX_NODISCARD bool nx_status_of(struct nx_str s, enum nx_source_status *ret);
 
 /* Of what a snapshot is made besides the request. */
@@ -162,11 +162,11 @@ struct nx_origin {
 /* Checks the config and makes a snapshot with one reference. Broken rules are in `rules`, then *ret
  * stays as it is and the answer is NX_OK: nx_rules_end() turns them into an error. `vault` NULL: no
  * secrets can be kept [DS-011]. */
-NX_NODISCARD enum nx_code nx_build(const struct nx_vault *vault, const struct nx_request *q,
+NX_NODISCARD enum nx_code nx_build(const struct nx_vault *vault, const struct nx_source_request *q,
 				   const struct nx_origin *from, struct nx_arena *a,
 				   struct nx_rules *rules, struct nx_snapshot **ret, struct nx_error *err);
 /* The last step of nx_build() alone. Takes `options` over, also on failure. */
-NX_NODISCARD enum nx_code nx_assemble(const struct nx_request *q, const struct nx_origin *from,
+NX_NODISCARD enum nx_code nx_assemble(const struct nx_source_request *q, const struct nx_origin *from,
 				      struct nx_str config, struct nx_str secrets,
 				      struct nx_options *options, struct nx_snapshot **ret,
 				      struct nx_error *err);
@@ -234,13 +234,13 @@ NX_NODISCARD enum nx_code nx_catalog_for_change(struct nx_catalog *c, struct nx_
 /* The next version of `old`, stored and in its place; the caller tells. `sealed`: the secrets that those left
  * out or masked are taken from. */
 NX_NODISCARD enum nx_code nx_catalog_replace_with(struct nx_catalog *c, struct nx_snapshot *old,
-						  const struct nx_request *q, struct nx_str sealed,
+						  const struct nx_source_request *q, struct nx_str sealed,
 						  struct nx_str by, struct nx_arena *a,
 						  struct nx_rules *rules, struct nx_str *broken,
 						  struct nx_snapshot **ret, struct nx_error *err);
 
 /* A new source; `save` of `from` decides on the store. The result carries one reference for the caller. */
-NX_NODISCARD enum nx_code nx_catalog_add_new(struct nx_catalog *c, const struct nx_request *q,
+NX_NODISCARD enum nx_code nx_catalog_add_new(struct nx_catalog *c, const struct nx_source_request *q,
 					     struct nx_origin *from, struct nx_arena *a,
 					     struct nx_rules *rules, struct nx_str *broken,
 					     struct nx_snapshot **ret, struct nx_error *err);

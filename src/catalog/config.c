@@ -21,11 +21,11 @@ struct reader {
 	struct nx_arena *arena;
 	struct nx_rules *rules;
 	const struct nx_json *old;
-	struct nx_config *out;
+	struct nx_source_config *out;
 	bool no_memory;
 };
 
-static struct nx_entry *find_entry(const struct nx_config *c, const char *key)
+static struct nx_entry *find_entry(const struct nx_source_config *c, const char *key)
 {
 	for (uint32_t i = 0; i < c->count; i++)
 		if (strcmp(c->entries[i].key, key) == 0)
@@ -33,7 +33,7 @@ static struct nx_entry *find_entry(const struct nx_config *c, const char *key)
 	return NULL;
 }
 
-const struct nx_option *nx_config_option(const struct nx_option *table, struct nx_str key)
+const struct nx_option *nx_source_config_option(const struct nx_option *table, struct nx_str key)
 {
 	const struct nx_option *o = nx_option_find(table, key);
 	return o ? o : nx_option_find(nx_options_common, key);
@@ -58,7 +58,7 @@ static const char *shown_key(struct reader *r, bool props, const char *path)
 
 static void unknown(struct reader *r, bool props, const char *path)
 {
-	const struct nx_option *o = nx_config_option(r->table, nx_str(path));
+	const struct nx_option *o = nx_source_config_option(r->table, nx_str(path));
 	const char *key = shown_key(r, props, path);
 	if (o && props)
 		nx_rules_add(r->rules, NX_E_UNKNOWN_KEY, "KEY-UNKNOWN", key,
@@ -132,7 +132,7 @@ static bool unmask(struct reader *r, const char *path, struct nx_str *text)
 
 static void read_scalar(struct reader *r, const struct nx_json *v, const char *path, bool props)
 {
-	const struct nx_option *o = nx_config_option(r->table, nx_str(path));
+	const struct nx_option *o = nx_source_config_option(r->table, nx_str(path));
 	if (!o || ((o->flags & NX_OPTF_PROPS) != 0) != props) {
 		if (!o && is_group(r->table, path)) {
 			if (v->kind != NX_JSON_NULL)
@@ -244,7 +244,7 @@ static void carry(struct reader *r)
 /* ---- references ---- */
 
 /* Sets a secret, following a reference. The value appears in no message. */
-static enum nx_code set_secret(const struct nx_entry *e, struct nx_config *cfg,
+static enum nx_code set_secret(const struct nx_entry *e, struct nx_source_config *cfg,
 			       struct nx_options *o, struct nx_rules *rules, struct nx_error *err)
 {
 	char key[KEY_MAX + 32];
@@ -272,8 +272,8 @@ static enum nx_code set_secret(const struct nx_entry *e, struct nx_config *cfg,
 
 /* ---- options ---- */
 
-static enum nx_code set_entries(struct nx_config *c, struct nx_options *o, struct nx_rules *rules,
-				struct nx_error *err)
+static enum nx_code set_entries(struct nx_source_config *c, struct nx_options *o,
+				struct nx_rules *rules, struct nx_error *err)
 {
 	for (uint32_t i = 0; i < c->count; i++) {
 		const struct nx_entry *e = &c->entries[i];
@@ -295,7 +295,7 @@ static enum nx_code set_entries(struct nx_config *c, struct nx_options *o, struc
 }
 
 /* The type's own defaults come before the driver's. */
-static enum nx_code set_type_defaults(const struct nx_config *c, struct nx_options *o,
+static enum nx_code set_type_defaults(const struct nx_source_config *c, struct nx_options *o,
 				      struct nx_error *err)
 {
 	char port[8];
@@ -324,7 +324,7 @@ static bool broken_already(const char *key, const struct nx_rules *rules)
 	       memmem(rules->json.data, rules->json.len, quoted, strlen(quoted));
 }
 
-static void check_required(const struct nx_config *c, const struct nx_options *o,
+static void check_required(const struct nx_source_config *c, const struct nx_options *o,
 			   struct nx_rules *rules)
 {
 	for (const struct nx_option *t = c->table; t->key; t++) {
@@ -342,7 +342,7 @@ static void check_required(const struct nx_config *c, const struct nx_options *o
 	}
 }
 
-static enum nx_code make_options(struct nx_config *c, struct nx_rules *rules,
+static enum nx_code make_options(struct nx_source_config *c, struct nx_rules *rules,
 				 struct nx_options **ret, struct nx_error *err)
 {
 	struct nx_options *o = nx_options_new();
@@ -367,12 +367,12 @@ static enum nx_code make_options(struct nx_config *c, struct nx_rules *rules,
 	return NX_OK;
 }
 
-enum nx_code nx_config_read(const struct nx_source_type *type, const struct nx_json *json,
-			    const struct nx_json *old_secrets, struct nx_arena *a,
-			    struct nx_rules *rules, struct nx_config *ret,
-			    struct nx_options **ret_options, struct nx_error *err)
+enum nx_code nx_source_config_read(const struct nx_source_type *type, const struct nx_json *json,
+				   const struct nx_json *old_secrets, struct nx_arena *a,
+				   struct nx_rules *rules, struct nx_source_config *ret,
+				   struct nx_options **ret_options, struct nx_error *err)
 {
-	*ret = (struct nx_config){ .type = type, .table = nx_source_type_options(type) };
+	*ret = (struct nx_source_config){ .type = type, .table = nx_source_type_options(type) };
 	*ret_options = NULL;
 	ret->entries = nx_arena_array(a, NX_ENTRIES_MAX, sizeof(*ret->entries));
 	if (!ret->entries)
@@ -391,7 +391,7 @@ enum nx_code nx_config_read(const struct nx_source_type *type, const struct nx_j
 
 /* ---- out again ---- */
 
-static void show_level(const struct nx_config *c, const char *prefix, bool props,
+static void show_level(const struct nx_source_config *c, const char *prefix, bool props,
 		       struct nx_buf *out)
 {
 	size_t plen = strlen(prefix);
@@ -442,13 +442,13 @@ static void show_level(const struct nx_config *c, const char *prefix, bool props
 	nx_buf_putc(out, '}');
 }
 
-void nx_config_show(const struct nx_config *c, struct nx_buf *out)
+void nx_source_config_show(const struct nx_source_config *c, struct nx_buf *out)
 {
 	show_level(c, "", false, out);
 }
 
-enum nx_code nx_config_secrets(const struct nx_config *c, struct nx_arena *a, struct nx_str *ret,
-			       struct nx_error *err)
+enum nx_code nx_source_config_secrets(const struct nx_source_config *c, struct nx_arena *a,
+				      struct nx_str *ret, struct nx_error *err)
 {
 	struct nx_buf b;
 	bool any = false;

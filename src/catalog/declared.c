@@ -48,9 +48,9 @@ static enum nx_code build_one(struct change *ch, const struct nx_json *item, str
 			      struct nx_error *err)
 {
 	struct nx_catalog *c = ch->c;
-	struct nx_request q;
+	struct nx_source_request q;
 	struct nx_origin from = { .version = 1, .lenient = true };
-	nx_request_read(item, &q, rules);
+	nx_source_request_read(item, &q, rules);
 	if (!id_from_name(q.name, from.id))
 		return nx_fail(err, NX_E_INTERNAL, "No id can be made.");
 	from.status = q.has_status				 ? q.status

@@ -89,11 +89,11 @@ static enum nx_code check_one(struct import *im, const struct nx_json *item, str
 			      struct nx_error *err)
 {
 	struct nx_catalog *c = im->c;
-	struct nx_request q;
+	struct nx_source_request q;
 	struct nx_origin from = { .version = 1 };
 	const struct nx_json *secrets = NULL;
 	struct nx_snapshot *s = NULL;
-	nx_request_read(item, &q, rules);
+	nx_source_request_read(item, &q, rules);
 	struct nx_snapshot *old = q.name.len ? nx_table_get(&c->by_name, q.name) : NULL;
 	if (old && old->pub.from_config)
 		return nx_fail(err, NX_E_FORBIDDEN, "it is declared in the configuration file.");
@@ -132,13 +132,13 @@ static enum nx_code check_one(struct import *im, const struct nx_json *item, str
 static enum nx_code apply_one(struct import *im, uint32_t i, const struct nx_json *item,
 			      struct nx_rules *rules, struct nx_error *err)
 {
-	struct nx_request q;
+	struct nx_source_request q;
 	struct nx_snapshot *old = im->old[i];
 	if (im->at[i].what == NX_IMPORT_UNCHANGED) {
 		im->old[i] = NULL;
 		return NX_OK;
 	}
-	nx_request_read(item, &q, rules);
+	nx_source_request_read(item, &q, rules);
 	if (old)
 		return nx_catalog_replace_with(im->c, old, &q, old->body->secrets, im->by,
 					       im->scratch, rules, NULL, &im->fresh[i], err);

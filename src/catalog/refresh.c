@@ -33,9 +33,9 @@ static enum nx_code again(struct nx_catalog *c, const struct nx_snapshot *old,
 {
 	const struct nx_json *config = NULL;
 	struct nx_rules rules;
-	struct nx_request q = { .name = old->pub.name,
-				.type_name = old->body->type_name,
-				.description = old->pub.description };
+	struct nx_source_request q = { .name = old->pub.name,
+				       .type_name = old->body->type_name,
+				       .description = old->pub.description };
 	struct nx_origin from = { .version = old->pub.version,
 				  .status = old->pub.problem ? old->was : old->pub.status,
 				  .created_at = old->pub.created_at,
@@ -44,7 +44,7 @@ static enum nx_code again(struct nx_catalog *c, const struct nx_snapshot *old,
 				  .old_secrets = secrets };
 	memcpy(from.id, old->pub.id, sizeof(from.id));
 	nx_rules_init(&rules);
-	nx_request_type(&q, &rules);
+	nx_source_request_type(&q, &rules);
 	enum nx_code code = nx_json_parse(old->body->config, a, &config, err);
 	q.config = config;
 	if (!code)

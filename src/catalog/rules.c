@@ -266,7 +266,8 @@ static struct nx_str type_default(const char *defaults, const char *key)
 	return (struct nx_str){ 0 };
 }
 
-void nx_rules_check(const struct nx_config *c, const struct nx_options *o, struct nx_rules *r)
+void nx_rules_check(const struct nx_source_config *c, const struct nx_options *o,
+		    struct nx_rules *r)
 {
 	const struct nx_driver *d = nx_driver_find(c->type->driver);
 	if (d && !(d->caps & NX_CAP_TRACE) &&

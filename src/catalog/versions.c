@@ -272,11 +272,11 @@ static enum nx_code go_back(struct nx_catalog *c, struct nx_snapshot *old, struc
 		return nx_fail(err, NX_E_NOT_FOUND, "Version %u is not kept.", version);
 	struct nx_rules rules;
 	nx_rules_init(&rules);
-	struct nx_request q = { .name = v->row.name,
-				.type_name = v->row.type,
-				.description = v->row.description,
-				.config = v->config };
-	nx_request_type(&q, &rules);
+	struct nx_source_request q = { .name = v->row.name,
+				       .type_name = v->row.type,
+				       .description = v->row.description,
+				       .config = v->config };
+	nx_source_request_type(&q, &rules);
 	code = nx_catalog_replace_with(c, old, &q, v->row.secrets, by, all->a, &rules, broken, ret,
 				       err);
 	nx_rules_done(&rules);
