@@ -239,8 +239,10 @@ def children(zombies=False):
 
 
 def reap():
-    """Ends what tests left running; the names of it."""
-    time.sleep(0.3)
+    """Ends what tests left running; the names of it. A server's script looks once a second whether its test is over."""
+    end = time.monotonic() + 2.5
+    while children() and time.monotonic() < end:
+        time.sleep(0.1)
     left = []
     for _ in range(50):
         now = children()
