@@ -107,7 +107,8 @@ struct nx_request {
 	struct nx_verdict verdict;
 	uint32_t verdict_slot; /* where the cache keeps it; NX_NO_SLOT: nowhere */
 	bool quick;            /* it has been quick so far: see nx_verdicts_learn */
-	bool wants_catalog;    /* to be judged on a worker once the source's catalog is loaded */
+	bool wants_catalog;    /* to be judged on a worker once the source's catalog is loaded: */
+	struct nx_dbschema *catalog; /* referenced; or NULL */
 	uint32_t step;         /* where a worker goes on; 0: at the first */
 
 	/* route */

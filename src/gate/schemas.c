@@ -524,7 +524,8 @@ static bool good_enough(const struct nx_schemas *s, const struct entry *e, enum 
 		return false;
 	if (need == NX_SCHEMA_NEW)
 		return e->schema->asked_at >= asked;
-	return now - e->schema->loaded_at < s->cfg.ttl + s->cfg.max_stale;
+	return e->schema->asked_at >= asked || /* with a ttl of 0, too */
+	       now - e->schema->loaded_at < s->cfg.ttl + s->cfg.max_stale;
 }
 
 /* Waits a moment for the load that runs; lock held. The worker leaves the budget of running ones, so

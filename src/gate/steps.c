@@ -296,8 +296,12 @@ static enum nx_code judge(struct nx_request *r, int64_t until)
 	enum nx_code c = NX_OK;
 	if (!gate_policy(r, &p))
 		return nx_fail(&r->err, NX_E_MEMORY, "Out of memory.");
-	if (s->catalog_functions && s->driver && s->driver->functions)
+	if (r->catalog) {
+		view.schema = r->catalog;
+		nx_dbschema_ref(view.schema);
+	} else if (s->catalog_functions && s->driver && s->driver->functions) {
 		c = source_functions(r, until, &view);
+	}
 	if (c)
 		return c;
 	if (view.schema) {
@@ -330,7 +334,8 @@ enum nx_code nx_step_validate(struct nx_request *r)
 		      nx_verdicts_get(r->gw->verdicts, d, policy, placeholder, r->args.sql,
 				      r->arena, &r->verdict, &r->verdict_slot, &r->quick);
 	if (!cached) {
-		c = judge(r, 0);
+		/* an action runs on a worker and may wait; a query goes there when it has to */
+		c = judge(r, r->route->kind == NX_ROUTE_WORK ? nx_now() + CATALOG_WAIT : 0);
 		if (!c && cacheable(r))
 			nx_verdicts_put(r->gw->verdicts, d, policy, placeholder, r->args.sql,
 					&r->verdict);
@@ -655,6 +660,7 @@ void nx_finish_answer(struct nx_request *r, enum nx_code c)
 		nx_data_source_unref(r->source);
 	if (r->asked)
 		nx_data_source_unref(r->asked);
+	nx_dbschema_unref(r->catalog);
 }
 
 /* Gives everything back. After it the request does not exist any more. */
@@ -717,7 +723,7 @@ static enum nx_code wait_for_catalog(struct nx_request *r)
 	enum nx_code c = source_functions(r, nx_now() + CATALOG_WAIT, &view);
 	if (c)
 		return c;
-	nx_dbschema_unref(view.schema);
+	r->catalog = view.schema;
 	nx_error_clear(&r->err);
 	return NX_OK;
 }

@@ -110,11 +110,25 @@ def the_first_ones_wait_for_the_catalog_and_all_are_answered():
 
 
 @case
+def also_when_nothing_is_kept():
+    g = Gateway({"schema": {"ttl": 0, "maxStale": 0}}, sources=[pg().source("s", functions="catalog")])
+    for i in range(3):
+        r = g.query("s", f"SELECT fn.shout('x{i}') AS x")
+        eq([[f"X{i}"]], r.data["rows"])
+        eq("RO_FUNCTION", g.query("s", "SELECT fn.wild('x')").code)
+        v = g.post("/api/v1/query/validate", {"dataSource": "s", "sql": "SELECT fn.shout('x')"})
+        check(v.data["valid"], "judged alike", v)
+    g.close()
+
+
+@case
 def a_source_that_is_away_is_said_to_be_away():
     dead = pg().source("dead", functions="catalog", connectTimeout=1)
     dead["config"]["port"] = servers.free_port()
     g = Gateway(sources=[dead])
     r = g.query("dead", "SELECT fn.shout('x')")
+    eq((503, "SOURCE_DOWN"), (r.status, r.json["error"]["code"]))
+    r = g.post("/api/v1/query/validate", {"dataSource": "dead", "sql": "SELECT fn.shout('x')"})
     eq((503, "SOURCE_DOWN"), (r.status, r.json["error"]["code"]))
     g.close()
 

@@ -91,7 +91,9 @@ enum nx_code nx_act_validate(struct nx_request *r)
 	if (c)
 		return c;
 	nx_error_clear(&r->err);
-	(void)nx_step_validate(r); /* a refusal is the answer */
+	enum nx_code said = nx_step_validate(r); /* a refusal is the answer */
+	if (nx_code_http(said) >= 500)
+		return said; /* that nobody could judge is none */
 	struct nx_buf b;
 	nx_buf_init(&b, (size_t)4 << 20);
 	nx_buf_printf(&b, "{\"dialect\":\"%s\",", nx_dialect_name(r->source->type->dialect));
