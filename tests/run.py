@@ -27,7 +27,7 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-API_SECONDS = 240
+API_SECONDS = 300
 VENV = os.path.join(ROOT, ".cache/venv/bin/python")  # of tools/pyarrow.sh
 if os.path.exists(VENV):
     os.environ.setdefault("NX_PYTHON", VENV)
