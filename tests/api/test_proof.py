@@ -276,6 +276,37 @@ def accepted(engine):
     print(f"# {engine.kind}: {n} lines answered")
 
 
+LOGIN = {"host": "127.0.0.1", "username": "u", "password": "p"}
+WITHOUT_DRIVER = {  # dialect: a type that has it and no driver yet
+    "clickhouse": LOGIN, "oracle": LOGIN, "sqlserver": LOGIN, "trino": LOGIN, "spark": LOGIN, "flink": LOGIN,
+    "redshift": {**LOGIN, "database": "d"}, "druid": {"brokerHost": "127.0.0.1"},
+    "snowflake": {"account": "a", "username": "u", "password": "p", "warehouse": "w", "database": "d",
+                  "authentication": {"type": "password"}},
+    "bigquery": {"project": "p", "authentication": {"type": "serviceAccount", "credentialsJson": "{}"}},
+}
+
+
+def judged(dialect, config):
+    """There is nothing to run it on: what the gateway says when it is asked, line by line."""
+    gw, wrong, n = Gateway(), [], {"refuse": 0, "accept": 0}
+    for policy, more in (("plain", {}), ("metadata", {"allowMetadataStatements": True}), ("builtin", {"functions": "built-in"})):
+        r = gw.post("/api/v1/datasources", {"name": policy, "type": dialect, "config": {**config, **more}})
+        eq(201, r.status, r)
+    for kind in n:
+        for where, section, code, sql in lines(dialect, kind):
+            if section not in SOURCE_OF:
+                continue
+            n[kind] += 1
+            r = gw.post("/api/v1/query/validate", {"dataSource": SOURCE_OF[section], "sql": sql})
+            said = {"OK"} if r.status == 200 and r.data["valid"] else {e["code"] for e in r.data["errors"]} if r.status == 200 else {r.code}
+            if not said & ({code} | EARLIER if kind == "refuse" else {"OK"}):
+                wrong.append((where, code, said, sql[:120]))
+    eq([], wrong[:10])
+    check(min(n.values()) > 100, "the corpus is there", n)
+    print(f"# {dialect}: {n['refuse']} lines refused, {n['accept']} accepted, as the gateway judges them")
+    gw.close()
+
+
 def oracle(engine):
     before = engine.state()
     eq(before, engine.state())
@@ -302,4 +333,6 @@ def register(cls):
 if not os.environ.get("NX_PROOF_IMPORT"):  # tests/layers.py uses the engines
     for engine_class in (Postgres, Mariadb, Sqlite, Duckdb):
         register(engine_class)
+    for one in WITHOUT_DRIVER:
+        add_case(f"{one}_is_judged_through_the_gateway", lambda one=one: judged(one, WITHOUT_DRIVER[one]))
     main()
