@@ -7,6 +7,7 @@ may only read. The oracle itself is tried first: a write and a socket beside the
 import contextlib
 import glob
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -282,7 +283,8 @@ WITHOUT_DRIVER = {  # dialect: a type that has it and no driver yet
     "redshift": {**LOGIN, "database": "d"}, "druid": {"brokerHost": "127.0.0.1"},
     "snowflake": {"account": "a", "username": "u", "password": "p", "warehouse": "w", "database": "d",
                   "authentication": {"type": "password"}},
-    "bigquery": {"project": "p", "authentication": {"type": "serviceAccount", "credentialsJson": "{}"}},
+    "bigquery": {"project": "p", "authentication": {"type": "serviceAccount", "credentialsJson": json.dumps({
+        "type": "service_account", "client_email": "a@b.c", "private_key": "k", "token_uri": "https://127.0.0.1/t"})}},
 }
 
 
